@@ -1,0 +1,71 @@
+"""Writing so that nothing is ever half-written: to a temporary name first, then one rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from isogloss.errors import InputError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, which takes its name when the block ends without error."""
+    _need_parent(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
+    """Yields a temporary folder that takes the name `path` when the block ends without error.
+
+    An existing folder is replaced only if it is empty or holds `marker`, a file that says isogloss wrote it.
+    """
+    _need_parent(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file", hint="Choose another folder with -o.")
+    if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
+        raise InputError(
+            f"folder {path} holds other files (no {marker})", hint="Choose an empty or new folder with -o."
+        )
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.replace(old)
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _need_parent(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another.")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
