@@ -1,0 +1,312 @@
+"""Fit: the frozen answer of a fit. It predicts, summarises, saves and loads; it never fits."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isogloss.errors import InputError
+from isogloss.files import new_folder
+from isogloss.fitting.health import Health, Profile
+from isogloss.fitting.layout import Layout, make_layout
+from isogloss.laws import get_law, optimal_allocation
+from isogloss.laws.base import Law
+from isogloss.numerics import jax, jnp
+from isogloss.runs import LeftOut
+
+SCHEMA = 1
+MARKER = "fit.json"
+
+
+class FitStatus(enum.Enum):
+    """How a fit ended. Each value is the message that the user sees."""
+
+    GOOD = "converged: starts agree, no coefficient on a bound, every coefficient determined"
+    WEAK = "converged, but the runs do not determine every coefficient: read the warnings"
+    DOUBTFUL = "few starts reach the best objective: a better optimum may exist"
+
+
+def status_of(health: Health) -> FitStatus:
+    if health.agree < max(2, health.starts // 20):
+        return FitStatus.DOUBTFUL
+    weak = health.bounds_hit or health.entangled or any(not p.determined for p in health.profiles)
+    return FitStatus.WEAK if weak else FitStatus.GOOD
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One coefficient in raw units (N and D as counts). `low`, `high` are None where held or without draws."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    held: bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    layout: Layout
+    law: Law
+    coefficients: tuple[Estimate, ...]
+    draws: np.ndarray
+    """Bootstrap draws of all coefficients, raw `(draws, slots)`, in the order of `coefficients`."""
+    level: float
+    objective_name: str
+    objective: float
+    status: FitStatus
+    health: Health
+    rows: pl.DataFrame
+    params: str
+    unit: str
+    source: str
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...]
+    starts: int
+    seed: int
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{e.name}={e.value:.4g}" for e in self.coefficients)
+        return f"<Fit {self.law.name} to {self.source}: {values}; {self.rows.height} rows, {self.status.name}>"
+
+    def summary(self) -> pl.DataFrame:
+        """One row per coefficient: value, interval, whether it was held, and what it means."""
+        return pl.DataFrame([asdict(e) for e in self.coefficients], infer_schema_length=None)
+
+    def predict(self, columns: Mapping[str, Any] | pl.DataFrame | None = None, **named: Any) -> pl.DataFrame:
+        """Expected loss with its interval, in the unit of the fit, one row per point.
+
+        Takes the law's columns by name, scalars or arrays that broadcast: `fit.predict(N=1e9, D=[2e10, 4e10])`.
+        The interval is of the law's own loss, not of one run's noise around it.
+        """
+        given = _as_arrays(columns, named)
+        point, low, high = self._predict(given)
+        shown = {k: v for k, v in given.items() if v.ndim == 1}
+        return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
+
+    def _predict(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        needed = self.law.columns
+        missing = [c for c in needed if c not in given]
+        if missing:
+            raise InputError(
+                f"law {self.law.name} needs {', '.join(missing)} to predict",
+                hint=f"It takes {', '.join(needed)}.",
+            )
+        columns = {c: jnp.asarray(given[c]) for c in needed}
+        point = np.asarray(_evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
+        if not len(self.draws):
+            return point, None, None
+        drawn = np.asarray(_evaluate(self.layout, jnp.asarray(self.draws), columns))
+        low, high = np.percentile(drawn, self._tails(), axis=0)
+        return point, low, high
+
+    @property
+    def values(self) -> np.ndarray:
+        return np.array([e.value for e in self.coefficients])
+
+    def _tails(self) -> list[float]:
+        tail = 50 * (1 - self.level)
+        return [tail, 100 - tail]
+
+    @property
+    def has_frontier(self) -> bool:
+        """Whether the law has the four coefficients that set the compute-optimal frontier."""
+        return {"A", "alpha", "B", "beta"} <= {e.name for e in self.coefficients}
+
+    def optimum(self, C: Sequence[float] | np.ndarray) -> pl.DataFrame:
+        """Compute-optimal N* and D* at budgets `C` (FLOPs, 6 N D), with intervals, for text seen once.
+
+        Raises InputError for a law without A, alpha, B, beta.
+        """
+        if not self.has_frontier:
+            raise InputError(f"law {self.law.name} has no compute-optimal frontier in N and D")
+        C = np.asarray(C, float)
+        N, D = _frontier(self._named(self.values[None]), C)
+        frame = {"C": C, "N": N[0], "D": D[0], "tokens_per_parameter": D[0] / N[0]}
+        if len(self.draws):
+            for name, drawn in zip("ND", _frontier(self._named(self.draws), C), strict=True):
+                low, high = np.percentile(drawn, self._tails(), axis=0)
+                frame |= {f"{name}_low": low, f"{name}_high": high}
+        return pl.DataFrame(frame)
+
+    def exponents(self) -> tuple[Estimate, ...]:
+        """a and b of N* = C^a and D* = C^b: a = beta / (alpha + beta), with intervals."""
+        values, drawn = self._named(self.values[None]), self._named(self.draws)
+        out = []
+        for name, over in (("a", "beta"), ("b", "alpha")):
+            point = float((values[over] / (values["alpha"] + values["beta"]))[0])
+            low = high = None
+            if len(self.draws):
+                sample = drawn[over] / (drawn["alpha"] + drawn["beta"])
+                low, high = (float(v) for v in np.percentile(sample, self._tails()))
+            out.append(Estimate(name, point, low, high, False, f"{'N' if name == 'a' else 'D'}* grows as C^{name}"))
+        return tuple(out)
+
+    def default_budgets(self) -> list[float]:
+        """The largest compute among the runs, and ten and a hundred times that, to two digits."""
+        largest = float((6 * self.rows["N"] * self.rows["D" if "D" in self.rows.columns else "D_target"]).max())  # type: ignore[arg-type]
+        return [float(f"{largest * factor:.1e}") for factor in (1, 10, 100)]
+
+    def _named(self, values: np.ndarray) -> dict[str, np.ndarray]:
+        return {e.name: values[:, i] for i, e in enumerate(self.coefficients)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer but draws and rows, with the keys that `isogloss fit --json` documents."""
+        return {
+            "schema": SCHEMA,
+            "law": self.law.name,
+            "law_source": self.law.source,
+            "columns": list(self.law.columns),
+            "coefficients": {
+                e.name: {"value": e.value, "low": e.low, "high": e.high, "held": e.held, "meaning": e.meaning}
+                for e in self.coefficients
+            },
+            "level": self.level,
+            "objective": self.objective,
+            "objective_name": self.objective_name,
+            "status": self.status.name.lower(),
+            "status_message": self.status.value,
+            "health": asdict(self.health),
+            "derived": self._derived(),
+            "rows_used": self.rows.height,
+            "rows_left_out": [asdict(r) for r in self.left_out],
+            "params": self.params,
+            "unit": self.unit,
+            "source": self.source,
+            "draws": len(self.draws),
+            "starts": self.starts,
+            "seed": self.seed,
+            "sources": list(self.layout.sources),
+            "switches": dict(self.layout.switches),
+            "warnings": list(self.warnings),
+        }
+
+    def _derived(self) -> dict[str, Any]:
+        if not self.has_frontier:
+            return {}
+        return {
+            "exponents": {e.name: {"value": e.value, "low": e.low, "high": e.high} for e in self.exponents()},
+            "optimum": self.optimum(self.default_budgets()).to_dicts(),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write fit.json, draws.parquet and rows.parquet into `folder`, whole or not at all."""
+        path = Path(folder)
+        with new_folder(path, marker=MARKER) as temporary:
+            self.write_into(temporary)
+        return path
+
+    def write_into(self, folder: Path) -> None:
+        (folder / MARKER).write_text(json.dumps(finite(self.to_dict()), indent=1), encoding="utf-8")
+        names = [e.name for e in self.coefficients]
+        pl.DataFrame(self.draws, schema=dict.fromkeys(names, pl.Float64)).write_parquet(folder / "draws.parquet")
+        self.rows.write_parquet(folder / "rows.parquet")
+
+
+def load_fit(folder: str | Path) -> Fit:
+    """Read a fit that `Fit.save` wrote. Raises InputError if the folder holds none or one of another schema."""
+    path = Path(folder)
+    try:
+        saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        draws = pl.read_parquet(path / "draws.parquet")
+        rows = pl.read_parquet(path / "rows.parquet")
+    except FileNotFoundError as missing:
+        raise InputError(
+            f"no fit in {path} ({Path(missing.filename or MARKER).name} is not there)",
+            hint="Give a folder that `isogloss fit` wrote.",
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, pl.exceptions.ComputeError) as broken:
+        raise InputError(f"the fit cannot be read: {broken}", where=str(path), hint="Fit again.") from None
+    if saved.get("schema") != SCHEMA:
+        raise InputError(
+            f"schema {saved.get('schema')} of this fit is not {SCHEMA}", where=str(path), hint="Fit again."
+        )
+    return _from_saved(saved, draws, rows)
+
+
+def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) -> Fit:
+    coefficients = tuple(Estimate(name, **fields) for name, fields in saved["coefficients"].items())
+    held = {e.name: e.value for e in coefficients if e.held}
+    layout, _ = make_layout(
+        get_law(saved["law"]),
+        sources=saved["sources"],
+        fix=held,
+        free=[e.name.split("[")[0] for e in coefficients if not e.held],
+        switches=saved["switches"],
+    )
+    health = saved["health"]
+    profiles = tuple(Profile(**p) for p in health.pop("profiles"))
+    return Fit(
+        layout=layout,
+        law=layout.to_law(np.array([e.value for e in coefficients])),
+        coefficients=coefficients,
+        draws=draws.to_numpy(),
+        level=saved["level"],
+        objective_name=saved["objective_name"],
+        objective=saved["objective"],
+        status=FitStatus[saved["status"].upper()],
+        health=Health(**{k: tuple(v) if isinstance(v, list) else v for k, v in health.items()}, profiles=profiles),
+        rows=rows,
+        params=saved["params"],
+        unit=saved["unit"],
+        source=saved["source"],
+        left_out=tuple(LeftOut(**r) for r in saved["rows_left_out"]),
+        warnings=tuple(saved["warnings"]),
+        starts=saved["starts"],
+        seed=saved["seed"],
+    )
+
+
+def finite(value: Any) -> Any:
+    """`value` with infinities and NaN as None: JSON has neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
+def _as_arrays(columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    given = dict(named)
+    if columns is not None:
+        source = columns.to_dict(as_series=False) if isinstance(columns, pl.DataFrame) else columns
+        given = {**source, **given}
+    arrays = {}
+    for name, value in given.items():
+        try:
+            arrays[name] = np.asarray(value, float)
+        except (TypeError, ValueError):
+            continue  # a text column beside the law's own
+    if not arrays:
+        raise InputError("nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10.")
+    rows = max((a.shape[0] for a in arrays.values() if a.ndim), default=1)
+    return {k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows) for k, a in arrays.items()}
+
+
+def _column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
+    if len(values) not in (1, rows):
+        raise InputError(f"column {name} has {len(values)} values where others have {rows}")
+    return np.broadcast_to(values, (rows,))
+
+
+def _frontier(named: dict[str, np.ndarray], C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    columns = {k: named[k][:, None] for k in ("A", "alpha", "B", "beta")}
+    return optimal_allocation(columns["A"], columns["alpha"], columns["B"], columns["beta"], C)
+
+
+@partial(jax.jit, static_argnums=0)
+def _evaluate(layout: Layout, values: Any, columns: dict[str, Any]) -> Any:
+    """Losses `(draws, rows)` of laws with raw `values` `(draws, slots)`."""
+    return jax.vmap(lambda v: layout.to_law(v).loss(**columns))(values)
