@@ -65,17 +65,17 @@ def coefficient(
     default: float | None = None,
 ) -> Any:
     metadata = {
-        "coefficient": dict(
-            meaning=meaning,
-            lower=lower,
-            upper=upper,
-            log=log,
-            of_loss=of_loss,
-            scales=dict(scales or {}),
-            start=start,
-            per_source=per_source,
-            default=default,
-        )
+        "coefficient": {
+            "meaning": meaning,
+            "lower": lower,
+            "upper": upper,
+            "log": log,
+            "of_loss": of_loss,
+            "scales": dict(scales or {}),
+            "start": start,
+            "per_source": per_source,
+            "default": default,
+        }
     }
     if default is None:
         return field(metadata=metadata, kw_only=True)
@@ -110,7 +110,7 @@ class Law:
             cls, data_fields=[c.name for c in cls.coefficients], meta_fields=list(cls.switches)
         )
 
-    def loss(self, *args: Any) -> Any:
+    def loss(self, *args: Any, **columns: Any) -> Any:
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""isogloss: plan multilingual language models from measured scaling laws.
+
+Names load on first use: `import isogloss` loads neither JAX nor torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from isogloss.errors import FitError as FitError
+    from isogloss.errors import InputError as InputError
+    from isogloss.errors import PlanError as PlanError
+    from isogloss.fitting import Fit as Fit
+    from isogloss.fitting import fit as fit
+    from isogloss.fitting import load_fit as load_fit
+    from isogloss.laws import Law as Law
+    from isogloss.laws import check_law as check_law
+    from isogloss.laws import coefficient as coefficient
+    from isogloss.laws import get_law as get_law
+    from isogloss.planning import Plan as Plan
+    from isogloss.planning import Question as Question
+    from isogloss.planning import expand as expand
+    from isogloss.planning import plan as plan
+    from isogloss.planning import read_question as read_question
+    from isogloss.runs import RunSpec as RunSpec
+    from isogloss.runs import RunTable as RunTable
+    from isogloss.runs import lint as lint
+    from isogloss.runs import read_runs as read_runs
+    from isogloss.transfer import TransferMatrix as TransferMatrix
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "errors": ("FitError", "InputError", "PlanError"),
+    "fitting": ("Fit", "fit", "load_fit"),
+    "laws": ("Law", "check_law", "coefficient", "get_law"),
+    "planning": ("Plan", "Question", "expand", "plan", "read_question"),
+    "runs": ("RunSpec", "RunTable", "lint", "read_runs"),
+    "transfer": ("TransferMatrix",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'isogloss' has no attribute {name!r}")
+    value = getattr(import_module(f"isogloss.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,196 @@
+"""The question in the user's words: a TOML file or a mapping, checked key by key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from isogloss import languages as _languages
+from isogloss.errors import InputError, unknown_name
+from isogloss.planning.hardware import PEAK_FLOPS
+from isogloss.units import Kind, parse_quantity
+
+
+def _quantity(kind: Kind) -> Any:
+    return Annotated[float, BeforeValidator(lambda value: parse_quantity(value, kind))]
+
+
+def _known_gpu(name: str) -> str:
+    by_folded = {known.casefold(): known for known in PEAK_FLOPS}
+    if name.casefold() not in by_folded:
+        raise unknown_name("accelerator", name, PEAK_FLOPS)
+    return by_folded[name.casefold()]
+
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Epochs = Annotated[float, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Budget(_Strict):
+    """FLOPs, or accelerator-hours of a known accelerator at a utilisation."""
+
+    flops: _quantity("flops") | None = None  # type: ignore[valid-type]
+    gpu: Annotated[str, AfterValidator(_known_gpu)] | None = None
+    gpu_hours: _quantity("count") | None = None  # type: ignore[valid-type]
+    utilisation: Annotated[float, Field(gt=0, le=1)] = 0.4
+
+    @property
+    def C(self) -> float:
+        """Training FLOPs."""
+        if self.flops is not None:
+            return self.flops
+        assert self.gpu is not None
+        assert self.gpu_hours is not None
+        return PEAK_FLOPS[self.gpu] * 3600 * self.gpu_hours * self.utilisation
+
+
+class LanguageNeed(_Strict):
+    """What the user wants of one language, and the text there is of it."""
+
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    tokens: _quantity("tokens") | None = None  # type: ignore[valid-type]
+    bytes: _quantity("bytes") | None = None  # type: ignore[valid-type]
+    bytes_per_token: Annotated[float, Field(gt=0)] | None = None
+    max_epochs: Epochs | None = None
+    min_share: Share | None = None
+    max_share: Share | None = None
+    share: Share | None = None
+    fit: str | None = None
+
+
+class Limits(_Strict):
+    max_epochs: Epochs = 4.0
+    min_share: Share | None = None
+    min_params: _quantity("parameters") = 1e6  # type: ignore[valid-type]
+    max_params: _quantity("parameters") = 1e13  # type: ignore[valid-type]
+
+
+class Assumptions(_Strict):
+    """Which published numbers the plan rests on where there are no runs of one's own."""
+
+    laws: Literal["multi-vocab-mono-train", "mono-vocab-mono-train", "multi-vocab-unimax-train"] = (
+        "multi-vocab-mono-train"
+    )
+    transfer: Literal["published", "none"] = "published"
+    dose: Literal["equal", "linear"] = "equal"
+    repetition_decay: Annotated[float, Field(gt=0)] | None = None
+    capacity: Literal["none", "k-law"] = "none"
+    temperature: Annotated[float, Field(gt=0)] = 3.33
+    vocabulary: Annotated[int, Field(gt=1)] = 64_512
+
+
+class Question(_Strict):
+    """What `plan` answers. `languages` is keyed by canonical code."""
+
+    title: str = ""
+    budget: Budget
+    languages: dict[str, LanguageNeed]
+    limits: Limits = Limits()
+    assumptions: Assumptions = Assumptions()
+
+
+def read_question(source: str | Path | Mapping[str, Any] | Question) -> Question:
+    """A Question from a TOML file, or from a mapping of the same shape.
+
+    Raises InputError naming the file and the key, with near misses for unknown keys, languages and names.
+    """
+    if isinstance(source, Question):
+        return source
+    if isinstance(source, Mapping):
+        return _check(dict(source), "question", Path())
+    path = Path(source)
+    return _check(_read_toml(path), str(path), path.parent)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", where=str(path), hint="Give a question file, such as baltic.toml.") from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}", where=str(path), hint="Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not TOML: {error}", where=str(path)) from None
+
+
+def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
+    if isinstance(raw.get("budget"), str | int | float):
+        raw["budget"] = {"flops": raw["budget"]}
+    raw["languages"] = _canonical(raw.get("languages"), where)
+    try:
+        question = Question.model_validate(raw)
+    except ValidationError as error:
+        raise _translated(error, where) from None
+    _check_budget(question.budget, where)
+    if not any(need.weight for need in question.languages.values()):
+        raise InputError(
+            "every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0."
+        )
+    # A fit is named relative to the question file that names it.
+    located = {
+        code: need if need.fit is None else need.model_copy(update={"fit": str(folder / need.fit)})
+        for code, need in question.languages.items()
+    }
+    return question.model_copy(update={"languages": located})
+
+
+def _canonical(listed: Any, where: str) -> dict[str, Any]:
+    """Languages under canonical codes, from a list of names or a table keyed by name."""
+    place = f"{where}, languages"
+    if not listed or not isinstance(listed, list | dict):
+        raise InputError(
+            "no languages", where=place, hint='List them, languages = ["Estonian", "lav"], or one table each.'
+        )
+    items = listed.items() if isinstance(listed, dict) else [(name, {}) for name in listed]
+    out: dict[str, Any] = {}
+    for name, need in items:
+        if not isinstance(name, str):
+            raise InputError(f"{name!r} is not a language", where=place, hint="Write names or codes as text.")
+        try:
+            code = _languages.resolve(name)
+        except InputError as error:
+            raise InputError(error.what, where=place, hint=error.hint) from None
+        if code in out:
+            raise InputError(f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them.")
+        out[code] = need
+    return out
+
+
+def _check_budget(budget: Budget, where: str) -> None:
+    place = f"{where}, budget"
+    if budget.flops is not None and (budget.gpu or budget.gpu_hours):
+        raise InputError("both flops and gpu are given", where=place, hint="Keep one of them.")
+    if budget.flops is None and not (budget.gpu and budget.gpu_hours):
+        raise InputError(
+            "no budget", where=place, hint='Give flops = "3e22", or gpu = "H100" with gpu_hours = 20000.'
+        )
+
+
+def _translated(error: ValidationError, where: str) -> InputError:
+    """The first of pydantic's complaints, in our words: file, key, value, what to do."""
+    first = error.errors()[0]
+    # A mark such as "function-before[...]" in the location is pydantic's, not the user's.
+    keys = [str(k) for k in first["loc"] if not str(k).startswith(("function", "float", "str"))]
+    place = f"{where}, {'.'.join(keys)}"
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return InputError(cause.what, where=place, hint=cause.hint)
+    if first["type"] == "extra_forbidden":
+        owner = {"budget": Budget, "limits": Limits, "assumptions": Assumptions, "languages": LanguageNeed}.get(
+            keys[0], Question
+        )
+        known = (owner if len(keys) > 1 else Question).model_fields
+        return unknown_name("key", keys[-1], known, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")
+    if first["type"] == "missing":
+        return InputError("missing", where=place, hint='For example budget.flops = "3e22".')
+    return InputError(f"{first['msg']} (got {first['input']!r})", where=place)
