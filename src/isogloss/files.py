@@ -62,7 +62,9 @@ def write_text(path: Path, text: str) -> None:
 
 def _need_parent(path: Path) -> None:
     if not path.absolute().parent.is_dir():
-        raise InputError(f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another.")
+        raise InputError(
+            f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another."
+        )
 
 
 def _umask() -> int:

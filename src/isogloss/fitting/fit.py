@@ -11,7 +11,7 @@ import polars as pl
 from isogloss.errors import FitError, InputError
 from isogloss.fitting.health import Health, distinct_optima, examine, values_at
 from isogloss.fitting.layout import AXES, Layout, make_layout
-from isogloss.fitting.objective import HuberLogLoss, Objective, get_objective
+from isogloss.fitting.objective import Objective, get_objective
 from isogloss.fitting.result import Estimate, Fit, status_of
 from isogloss.fitting.rows import Rows, rows_for
 from isogloss.fitting.solve import QUICK, Problem, Solutions, residuals, solve
@@ -213,7 +213,9 @@ def _row_frame(problem: Problem, rows: Rows, table: RunTable, predicted: np.ndar
     ids = table.frame.filter(pl.col("row").is_in(rows.number.tolist()))
     kept = [c for c in ("run_id", "target", "lr_phase") if c in ids.columns]
     scalar = {k: v for k, v in problem.columns.items() if v.ndim == 1}
-    return pl.DataFrame({"row": rows.number, **scalar, "loss": rows.loss, "predicted": predicted}).with_columns(
+    return pl.DataFrame(
+        {"row": rows.number, **scalar, "loss": rows.loss, "predicted": predicted}
+    ).with_columns(
         *(ids[c] for c in kept),
         relative_error=pl.col("predicted") / pl.col("loss") - 1,
     )

@@ -157,7 +157,7 @@ def make_layout(
             held[index] = defaults[slot.coefficient]
         else:
             moving.append(index)
-    for name in (switches or {}):
+    for name in switches or {}:
         if name not in law.switches:
             raise unknown_name(f"switch of law {law.name}", name, law.switches)
     layout = Layout(law, tuple(sorted((switches or {}).items())), tuple(slots), tuple(moving), tuple(sources))

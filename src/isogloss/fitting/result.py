@@ -77,7 +77,9 @@ class Fit:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{e.name}={e.value:.4g}" for e in self.coefficients)
-        return f"<Fit {self.law.name} to {self.source}: {values}; {self.rows.height} rows, {self.status.name}>"
+        return (
+            f"<Fit {self.law.name} to {self.source}: {values}; {self.rows.height} rows, {self.status.name}>"
+        )
 
     def summary(self) -> pl.DataFrame:
         """One row per coefficient: value, interval, whether it was held, and what it means."""
@@ -94,7 +96,9 @@ class Fit:
         shown = {k: v for k, v in given.items() if v.ndim == 1}
         return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
 
-    def _predict(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def _predict(
+        self, given: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         needed = self.law.columns
         missing = [c for c in needed if c not in given]
         if missing:
@@ -149,12 +153,16 @@ class Fit:
             if len(self.draws):
                 sample = drawn[over] / (drawn["alpha"] + drawn["beta"])
                 low, high = (float(v) for v in np.percentile(sample, self._tails()))
-            out.append(Estimate(name, point, low, high, False, f"{'N' if name == 'a' else 'D'}* grows as C^{name}"))
+            out.append(
+                Estimate(name, point, low, high, False, f"{'N' if name == 'a' else 'D'}* grows as C^{name}")
+            )
         return tuple(out)
 
     def default_budgets(self) -> list[float]:
         """The largest compute among the runs, and ten and a hundred times that, to two digits."""
-        largest = float((6 * self.rows["N"] * self.rows["D" if "D" in self.rows.columns else "D_target"]).max())  # type: ignore[arg-type]
+        largest = float(
+            (6 * self.rows["N"] * self.rows["D" if "D" in self.rows.columns else "D_target"]).max()
+        )  # type: ignore[arg-type]
         return [float(f"{largest * factor:.1e}") for factor in (1, 10, 100)]
 
     def _named(self, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -209,7 +217,9 @@ class Fit:
     def write_into(self, folder: Path) -> None:
         (folder / MARKER).write_text(json.dumps(finite(self.to_dict()), indent=1), encoding="utf-8")
         names = [e.name for e in self.coefficients]
-        pl.DataFrame(self.draws, schema=dict.fromkeys(names, pl.Float64)).write_parquet(folder / "draws.parquet")
+        pl.DataFrame(self.draws, schema=dict.fromkeys(names, pl.Float64)).write_parquet(
+            folder / "draws.parquet"
+        )
         self.rows.write_parquet(folder / "rows.parquet")
 
 
@@ -255,7 +265,9 @@ def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) 
         objective_name=saved["objective_name"],
         objective=saved["objective"],
         status=FitStatus[saved["status"].upper()],
-        health=Health(**{k: tuple(v) if isinstance(v, list) else v for k, v in health.items()}, profiles=profiles),
+        health=Health(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in health.items()}, profiles=profiles
+        ),
         rows=rows,
         params=saved["params"],
         unit=saved["unit"],
@@ -278,7 +290,9 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _as_arrays(columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _as_arrays(
+    columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
     given = dict(named)
     if columns is not None:
         source = columns.to_dict(as_series=False) if isinstance(columns, pl.DataFrame) else columns
@@ -290,9 +304,14 @@ def _as_arrays(columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[
         except (TypeError, ValueError):
             continue  # a text column beside the law's own
     if not arrays:
-        raise InputError("nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10.")
+        raise InputError(
+            "nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10."
+        )
     rows = max((a.shape[0] for a in arrays.values() if a.ndim), default=1)
-    return {k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows) for k, a in arrays.items()}
+    return {
+        k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows)
+        for k, a in arrays.items()
+    }
 
 
 def _column(name: str, values: np.ndarray, rows: int) -> np.ndarray:

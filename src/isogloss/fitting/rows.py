@@ -53,7 +53,8 @@ def rows_for(
         complete &= ~bad
     if not complete.any():
         raise InputError(
-            f"no row has a value for all of {', '.join(law.columns)}, which law {law.name} needs", where=table.source
+            f"no row has a value for all of {', '.join(law.columns)}, which law {law.name} needs",
+            where=table.source,
         )
     loss = table.frame["loss"].to_numpy().astype(float)
     return Rows(
@@ -154,11 +155,14 @@ class _Builder:
             for name in chosen:
                 if name not in others:
                     raise InputError(
-                        f"source {name!r} is in no mixture of {self.target}", hint=f"Sources: {_listed(others)}."
+                        f"source {name!r} is in no mixture of {self.target}",
+                        hint=f"Sources: {_listed(others)}.",
                     )
             return tuple(chosen)
         with_target = self._share(self.target) > 0
-        cosampled = {n: float(self._share(n)[with_target].mean()) if with_target.any() else 0.0 for n in others}
+        cosampled = {
+            n: float(self._share(n)[with_target].mean()) if with_target.any() else 0.0 for n in others
+        }
         ranked = sorted((n for n in others if cosampled[n] > 0), key=lambda n: (-cosampled[n], n))
         return tuple(ranked[:SOURCES_PER_TARGET])
 

@@ -192,7 +192,9 @@ def _advance(
 
     f = jax.vmap(value)(z, weights)
     f = jnp.where(jnp.isnan(f), jnp.inf, f)
-    z, f, damping, done, _ = jax.lax.while_loop(unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0)))
+    z, f, damping, done, _ = jax.lax.while_loop(
+        unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0))
+    )
     return z, f, damping, done
 
 

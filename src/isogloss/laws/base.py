@@ -128,11 +128,7 @@ class Law:
         if missing:
             raise InputError(f"law {cls.name} lacks {', '.join(missing)}")
         return cls(
-            **{
-                k: np.asarray(v, float) if isinstance(v, list) else v
-                for k, v in values.items()
-                if k != "law"
-            }
+            **{k: np.asarray(v, float) if isinstance(v, list) else v for k, v in values.items() if k != "law"}
         )
 
 

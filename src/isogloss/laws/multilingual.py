@@ -98,9 +98,7 @@ class KLaw(Law, name="k-law", source="ATLAS, arXiv:2510.22037, equation 7"):
     psi: Value = coefficient("transfer exponent", lower=-1.0, upper=1.0, log=False, start=(-0.2, 0.1))
 
     def loss(self, N: Any, D_target: Any, K: Any) -> Any:
-        return (
-            self.E + self.A * K**self.phi / N**self.alpha + self.B * K**self.psi / D_target**self.beta
-        )
+        return self.E + self.A * K**self.phi / N**self.alpha + self.B * K**self.psi / D_target**self.beta
 
 
 class FamilyLaw(Law, name="family", source="He et al. 2024, arXiv:2410.12883"):

@@ -74,7 +74,11 @@ class Allocator:
 
         Raises PlanError if no start ends inside the box.
         """
-        found = [a for a in (self._descend(into_box(p, D_start, box), D_start, box) for p in starts) if a is not None]
+        found = [
+            a
+            for a in (self._descend(into_box(p, D_start, box), D_start, box) for p in starts)
+            if a is not None
+        ]
         if not found:
             raise PlanError("no start of the search met the constraints. Loosen limits or min_share.")
         top = min(found, key=lambda a: a.objective)
@@ -88,7 +92,10 @@ class Allocator:
         Walks outwards from `top`, every size starting from its neighbour's answer.
         """
         found: dict[float, Allocation | None] = {}
-        for side in (sorted(n for n in sizes if n >= top.N), sorted((n for n in sizes if n < top.N), reverse=True)):
+        for side in (
+            sorted(n for n in sizes if n >= top.N),
+            sorted((n for n in sizes if n < top.N), reverse=True),
+        ):
             near, state = top, _Search()
             for N in side:
                 D = self.C / (6 * N)
@@ -163,7 +170,9 @@ class Allocator:
         return Allocation(N, D, shares, loss, float(self.weights @ loss), 1, 1)
 
 
-def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int, seed: int) -> list[np.ndarray]:
+def starting_mixtures(
+    U: np.ndarray, D: float, max_epochs: float, *, extra: int, seed: int
+) -> list[np.ndarray]:
     """Interior mixtures to search from: the naive ones, and `extra` random ones around the even mixture."""
     named = naive_mixtures(U, D, T=3.33, max_epochs=max_epochs)
     rng = np.random.default_rng(seed)

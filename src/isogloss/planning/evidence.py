@@ -102,7 +102,11 @@ def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:
         premium = _languages.get(code).byte_premium or 1.0
         per_token = need.bytes_per_token or 4.0 * premium
         kind: Kind = "given" if need.bytes_per_token else "assumed"
-        return need.bytes / per_token, kind, f"{need.bytes:.4g} bytes in the question / {per_token:.3g} bytes per token"
+        return (
+            need.bytes / per_token,
+            kind,
+            f"{need.bytes:.4g} bytes in the question / {per_token:.3g} bytes per token",
+        )
     found = _languages.tokens_available(code, need.bytes_per_token)
     if found is None or found.tokens < 1:
         raise InputError(
@@ -134,11 +138,17 @@ def _laws(question: Question) -> tuple[dict[str, np.ndarray], list[Evidence], li
         else:
             rows.append(mean)
             without.append(code)
-            source = f"mean of the {len(published)} languages of ATLAS table C.1 ({question.assumptions.laws})"
+            source = (
+                f"mean of the {len(published)} languages of ATLAS table C.1 ({question.assumptions.laws})"
+            )
             evidence.append(Evidence(f"law.{code}", "assumed", source))
     warnings = []
     if without:
-        share = "No language has" if len(without) == len(rows) else f"{len(without)} of {len(rows)} languages have no"
+        share = (
+            "No language has"
+            if len(without) == len(rows)
+            else f"{len(without)} of {len(rows)} languages have no"
+        )
         own = "a law of its own" if len(without) == len(rows) else "law of their own"
         warnings.append(
             f"{share} {own} ({_some(without)}): they get the mean of {_some(list(published))}. "

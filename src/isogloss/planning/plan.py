@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Plan:
     C: float
     shares: np.ndarray
     epochs: np.ndarray
+    epoch_caps: np.ndarray
     text: np.ndarray
     """Unique tokens available."""
     loss: np.ndarray
@@ -67,6 +68,8 @@ class Plan:
     evidence: tuple[Evidence, ...]
     warnings: tuple[str, ...]
     loss_unit: str
+    N_range: tuple[float, float]
+    """The sizes behind the published laws: beyond them the plan extrapolates."""
     starts: int
     agree: int
 
@@ -115,6 +118,7 @@ class Plan:
             "tokens": by_language(self.shares * self.D),
             "text": by_language(self.text),
             "epochs": by_language(self.epochs),
+            "epoch_caps": by_language(self.epoch_caps),
             "loss": by_language(self.loss),
             "loss_unit": self.loss_unit,
             "weights": by_language(self.weights),
@@ -180,6 +184,7 @@ def plan(
         C=C,
         shares=top.shares,
         epochs=epochs,
+        epoch_caps=box.tokens_high / basis.U,
         text=basis.U,
         loss=top.loss,
         weights=basis.weights,
@@ -190,6 +195,7 @@ def plan(
         evidence=(*_given(asked), *basis.evidence, *_derived(basis, alternatives)),
         warnings=tuple(_warnings(top, basis, asked, epochs)),
         loss_unit=basis.loss_unit,
+        N_range=basis.N_range,
         starts=top.starts,
         agree=top.agree,
     )
@@ -220,7 +226,9 @@ def _feasible(box: Box, C: float) -> Box:
             hint="Raise max_params or max_epochs, lower min_share, add text or languages, or lower the budget.",
         )
     # A hair inside, so that the smallest size is not met by one mixture alone.
-    return Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest * (1 + 1e-6)), box.N_high)
+    return Box(
+        box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest * (1 + 1e-6)), box.N_high
+    )
 
 
 def _profile(allocator: Allocator, top: Allocation, box: Box) -> pl.DataFrame:
@@ -272,10 +280,12 @@ def _binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
             out.append(f"minimum share {low:g}: {code}")
         elif high < 1 and top.shares[i] >= high * (1 - close):
             out.append(f"maximum share {high:g}: {code}")
-    if top.N >= box.N_high * (1 - close):
+    if box.N_high * (1 - close) <= top.N:
         out.append(f"maximum size: {format_quantity(box.N_high)} parameters")
-    if top.N <= box.N_low * (1 + close):
-        out.append(f"smallest size for which the text lasts or that is allowed: {format_quantity(box.N_low)} parameters")
+    if box.N_low * (1 + close) >= top.N:
+        out.append(
+            f"smallest size for which the text lasts or that is allowed: {format_quantity(box.N_low)} parameters"
+        )
     return out
 
 
@@ -304,12 +314,17 @@ def _derived(basis: Ground, alternatives: tuple[Alternative, ...]) -> list[Evide
         kind = weakest(["predicted", *kinds, inputs["repetition"], inputs["capacity"]])
         parts = ", ".join(f"{part} {k}" for part, k in zip(("law", "text", "transfer"), kinds, strict=True))
         out.append(Evidence(f"loss.{code}", kind, f"computed at N, D and the shares from: {parts}"))
-    out += [Evidence(f"alternatives.{a.name}", overall, "the same laws at the plan's N and D") for a in alternatives]
+    out += [
+        Evidence(f"alternatives.{a.name}", overall, "the same laws at the plan's N and D")
+        for a in alternatives
+    ]
     return out
 
 
 def _counted(kinds: list[Kind]) -> str:
-    counts = {k: kinds.count(k) for k in ("given", "measured", "published", "predicted", "assumed") if k in kinds}
+    counts = {
+        k: kinds.count(k) for k in ("given", "measured", "published", "predicted", "assumed") if k in kinds
+    }
     return ", ".join(f"{n} {k}" for k, n in counts.items())
 
 
@@ -324,7 +339,7 @@ def _warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarra
     out += basis.warnings
     if len(basis.languages) > 2 and asked.assumptions.capacity == "none":
         out.append(
-            "no capacity tax for many languages is counted (assumptions.capacity = \"k-law\" counts ATLAS's K^0.11; "
+            'no capacity tax for many languages is counted (assumptions.capacity = "k-law" counts ATLAS\'s K^0.11; '
             "the measured transfer scores hold some of it already)."
         )
     if len(basis.languages) > 1:
@@ -339,8 +354,14 @@ def _warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarra
             "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
         )
     if top.agree < 2:
-        out.append(f"only {top.agree} of {top.starts} starts of the search found this plan: a better one may exist.")
-    starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < 1e-5 and w > 0]
+        out.append(
+            f"only {top.agree} of {top.starts} starts of the search found this plan: a better one may exist."
+        )
+    starved = [
+        c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < 1e-5 and w > 0
+    ]
     if starved:
-        out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
+        out.append(
+            f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served."
+        )
     return out

@@ -114,11 +114,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
-        raise InputError("no such file", where=str(path), hint="Give a question file, such as baltic.toml.") from None
+        raise InputError(
+            "no such file", where=str(path), hint="Give a question file, such as baltic.toml."
+        ) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 at byte {error.start}", where=str(path), hint="Save it as UTF-8.") from None
+        raise InputError(
+            f"not UTF-8 at byte {error.start}", where=str(path), hint="Save it as UTF-8."
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"not TOML: {error}", where=str(path)) from None
 
@@ -161,7 +165,9 @@ def _canonical(listed: Any, where: str) -> dict[str, Any]:
         except InputError as error:
             raise InputError(error.what, where=place, hint=error.hint) from None
         if code in out:
-            raise InputError(f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them.")
+            raise InputError(
+                f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them."
+            )
         out[code] = need
     return out
 
@@ -186,9 +192,12 @@ def _translated(error: ValidationError, where: str) -> InputError:
     if isinstance(cause, InputError):
         return InputError(cause.what, where=place, hint=cause.hint)
     if first["type"] == "extra_forbidden":
-        owner = {"budget": Budget, "limits": Limits, "assumptions": Assumptions, "languages": LanguageNeed}.get(
-            keys[0], Question
-        )
+        owner = {
+            "budget": Budget,
+            "limits": Limits,
+            "assumptions": Assumptions,
+            "languages": LanguageNeed,
+        }.get(keys[0], Question)
         known = (owner if len(keys) > 1 else Question).model_fields
         return unknown_name("key", keys[-1], known, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")
     if first["type"] == "missing":

@@ -1,0 +1,5 @@
+"""The verbs from the shell."""
+
+from isogloss.cli.main import main
+
+__all__ = ["main"]

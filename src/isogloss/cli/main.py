@@ -1,0 +1,57 @@
+"""One entry point: `isogloss <verb>`. Errors become one message and an exit code, never a traceback.
+
+Exit codes: 0 done, 2 bad input, 3 no usable fit or plan, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from isogloss import __version__
+from isogloss.cli.fitting import fit, predict
+from isogloss.cli.knowledge import languages, laws
+from isogloss.cli.planning import expand, plan
+from isogloss.cli.runs import runs
+from isogloss.errors import FitError, InputError, PlanError
+
+app = App(
+    name="isogloss",
+    version=__version__,
+    help="Plan multilingual language models from measured scaling laws: size, tokens, languages, epochs.",
+    result_action="return_value",
+)
+for verb in (plan, fit, predict, expand, laws, languages):
+    app.command(verb)
+app.command(runs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of one command line."""
+    try:
+        app(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _say(str(error), 2)
+    except InputError as error:
+        return _say(str(error), 2)
+    except (FitError, PlanError) as error:
+        return _say(str(error), 3)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing was written", 130)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has closed it: not an error, and nothing more to print.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _say(message: str, code: int) -> int:
+    print(f"isogloss: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,74 @@
+"""What the verbs print: tables and warnings for people, JSON for scripts, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Json = Annotated[bool, Parameter(name="--json", negative=())]
+
+
+def console() -> Console:
+    return Console(highlight=False)
+
+
+def print_json(answer: Any) -> None:
+    from isogloss.fitting.result import finite
+
+    print(json.dumps(finite(answer), indent=1, ensure_ascii=False))
+
+
+def print_table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> None:
+    """A table whose first `left` columns are text; the others are numbers, to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def print_warnings(warnings: Sequence[str]) -> None:
+    if not warnings:
+        return
+    out = console()
+    out.print(f"\n[bold]Read before use[/bold] ({len(warnings)})")
+    for warning in warnings:
+        out.print("  ! ", end="", style="yellow")
+        out.print(warning, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Any]:
+    """Yields report(stage, done, total): a bar on stderr, gone when the work is done."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    tasks: dict[str, Any] = {}
+    with bar:
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done)
+
+        yield report
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people; an empty cell where there is none."""
+    return "" if value is None else f"{value:.{digits}g}"
