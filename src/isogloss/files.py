@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from isogloss.errors import InputError
 
@@ -60,11 +62,20 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def finite(value: Any) -> Any:
+    """`value` with infinities and NaN as None: JSON has neither."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
 def _need_parent(path: Path) -> None:
     if not path.absolute().parent.is_dir():
-        raise InputError(
-            f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another."
-        )
+        raise InputError(f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another.")
 
 
 def _umask() -> int:

@@ -183,9 +183,7 @@ def loss_unit(name: str, *, where: str | None = None) -> LossUnit:
             return unit
     if key in _LOSS_SPELLINGS:
         return _LOSS_SPELLINGS[key]
-    raise unknown_name(
-        "loss unit", name, [*LOSS_UNITS, "bpb"], where=where, see=f"Units: {', '.join(LOSS_UNITS)}."
-    )
+    raise unknown_name("loss unit", name, [*LOSS_UNITS, "bpb"], where=where, see=f"Units: {', '.join(LOSS_UNITS)}.")
 
 
 def nats_to_bits(nats: Numeric) -> Numeric:

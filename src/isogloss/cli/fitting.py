@@ -215,15 +215,12 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _write(answer: Fit, folder: Path) -> None:
-    from isogloss.files import new_folder
-    from isogloss.fitting.result import MARKER
+    from isogloss.fitting import save_fit
     from isogloss.report import fit_cards, to_html
 
     subtitle = f"{answer.rows.height} rows of {answer.source}, loss in {answer.unit}"
     page = to_html(f"{answer.law.name} law", subtitle, fit_cards(answer), answer.warnings)
-    with new_folder(folder, marker=MARKER) as temporary:
-        answer.write_into(temporary)
-        (temporary / "fit.html").write_text(page, encoding="utf-8")
+    save_fit(answer, folder, pages={"fit.html": page})
 
 
 def _pairs(items: list[str] | None, option: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ def laws(name: str | None = None, *, json: Json = False) -> None:
     console().print("\nOne in full: isogloss laws <id>", markup=False)
 
 
-def _print_entry(entry) -> None:  # noqa: ANN001
+def _print_entry(entry) -> None:
     out = console()
     out.print(f"{entry.id}: {entry.name}", style="bold", markup=False, soft_wrap=True)
     for label, text in (
@@ -105,7 +105,7 @@ def languages(query: str, *, limit: int = 10, json: Json = False) -> None:
     print_table("", headers, rows, left=4)
 
 
-def _text(estimate) -> dict | None:  # noqa: ANN001
+def _text(estimate) -> dict | None:
     from dataclasses import asdict
 
     return None if estimate is None else asdict(estimate)

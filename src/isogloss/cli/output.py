@@ -21,7 +21,7 @@ def console() -> Console:
 
 
 def print_json(answer: Any) -> None:
-    from isogloss.fitting.result import finite
+    from isogloss.files import finite
 
     print(json.dumps(finite(answer), indent=1, ensure_ascii=False))
 

@@ -2,7 +2,8 @@
 
 from isogloss.fitting.fit import fit
 from isogloss.fitting.objective import OBJECTIVES, HuberLogLoss, SquaredLogLoss, SquaredLoss, get_objective
-from isogloss.fitting.result import Estimate, Fit, FitStatus, load_fit
+from isogloss.fitting.result import Estimate, Fit, FitStatus
+from isogloss.fitting.store import load_fit, save_fit
 
 __all__ = [
     "OBJECTIVES",
@@ -15,4 +16,5 @@ __all__ = [
     "fit",
     "get_objective",
     "load_fit",
+    "save_fit",
 ]

@@ -213,9 +213,7 @@ def _row_frame(problem: Problem, rows: Rows, table: RunTable, predicted: np.ndar
     ids = table.frame.filter(pl.col("row").is_in(rows.number.tolist()))
     kept = [c for c in ("run_id", "target", "lr_phase") if c in ids.columns]
     scalar = {k: v for k, v in problem.columns.items() if v.ndim == 1}
-    return pl.DataFrame(
-        {"row": rows.number, **scalar, "loss": rows.loss, "predicted": predicted}
-    ).with_columns(
+    return pl.DataFrame({"row": rows.number, **scalar, "loss": rows.loss, "predicted": predicted}).with_columns(
         *(ids[c] for c in kept),
         relative_error=pl.col("predicted") / pl.col("loss") - 1,
     )

@@ -112,9 +112,7 @@ def _profiles(
         unit = 1.0 if slot.log else min((upper[j] - lower[j]) / 4, 1.0)
         for step in PROFILE_STEPS:
             points += [
-                (j, value)
-                for value in (z[j] - step * unit, z[j] + step * unit)
-                if lower[j] <= value <= upper[j]
+                (j, value) for value in (z[j] - step * unit, z[j] + step * unit) if lower[j] <= value <= upper[j]
             ]
     if not points:
         return ()
@@ -166,9 +164,7 @@ def _warnings(health: Health) -> list[str]:
             "Raise --starts."
         )
     for bound in health.bounds_hit:
-        out.append(
-            f"{bound.split()[0]} stopped on its {bound.split()[1].strip('()')} bound: take it as a limit."
-        )
+        out.append(f"{bound.split()[0]} stopped on its {bound.split()[1].strip('()')} bound: take it as a limit.")
     if health.undetermined:
         out.append(f"no row depends on {', '.join(health.undetermined)}: held at a default, not fitted.")
     if health.entangled:
@@ -200,6 +196,4 @@ def distinct_optima(solutions: Solutions, *, within: float = 1.05, most: int = 3
 
 def values_at(problem: Problem, z: np.ndarray) -> np.ndarray:
     """Raw slot values `(..., slots)` at moved coordinates `(..., free)`."""
-    return np.asarray(
-        problem.layout.values(jnp.asarray(z), jnp.asarray(problem.held), jnp.asarray(problem.centres))
-    )
+    return np.asarray(problem.layout.values(jnp.asarray(z), jnp.asarray(problem.held), jnp.asarray(problem.centres)))

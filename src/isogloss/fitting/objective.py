@@ -15,8 +15,8 @@ from isogloss.numerics import jnp
 class Objective(Protocol):
     """Final classes below are frozen and hashable: solvers compile one program per objective."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
+
     def residual(self, predicted: Any, observed: Any) -> Any: ...
     def cost(self, residual: Any) -> Any: ...
     def deviance(self, value: Any, best: float, rows: int) -> Any:

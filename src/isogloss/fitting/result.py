@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,10 +13,9 @@ import numpy as np
 import polars as pl
 
 from isogloss.errors import InputError
-from isogloss.files import new_folder
-from isogloss.fitting.health import Health, Profile
-from isogloss.fitting.layout import Layout, make_layout
-from isogloss.laws import get_law, optimal_allocation
+from isogloss.fitting.health import Health
+from isogloss.fitting.layout import Layout
+from isogloss.laws import optimal_allocation
 from isogloss.laws.base import Law
 from isogloss.numerics import jax, jnp
 from isogloss.runs import LeftOut
@@ -77,9 +74,7 @@ class Fit:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{e.name}={e.value:.4g}" for e in self.coefficients)
-        return (
-            f"<Fit {self.law.name} to {self.source}: {values}; {self.rows.height} rows, {self.status.name}>"
-        )
+        return f"<Fit {self.law.name} to {self.source}: {values}; {self.rows.height} rows, {self.status.name}>"
 
     def summary(self) -> pl.DataFrame:
         """One row per coefficient: value, interval, whether it was held, and what it means."""
@@ -96,9 +91,13 @@ class Fit:
         shown = {k: v for k, v in given.items() if v.ndim == 1}
         return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
 
-    def _predict(
-        self, given: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    def point(self, **named: Any) -> np.ndarray:
+        """Expected loss `(rows,)` without intervals."""
+        given = _as_arrays(None, named)
+        columns = {c: jnp.asarray(given[c]) for c in self.law.columns}
+        return np.asarray(_evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
+
+    def _predict(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         needed = self.law.columns
         missing = [c for c in needed if c not in given]
         if missing:
@@ -153,16 +152,13 @@ class Fit:
             if len(self.draws):
                 sample = drawn[over] / (drawn["alpha"] + drawn["beta"])
                 low, high = (float(v) for v in np.percentile(sample, self._tails()))
-            out.append(
-                Estimate(name, point, low, high, False, f"{'N' if name == 'a' else 'D'}* grows as C^{name}")
-            )
+            out.append(Estimate(name, point, low, high, False, f"{'N' if name == 'a' else 'D'}* grows as C^{name}"))
         return tuple(out)
 
     def default_budgets(self) -> list[float]:
         """The largest compute among the runs, and ten and a hundred times that, to two digits."""
-        largest = float(
-            (6 * self.rows["N"] * self.rows["D" if "D" in self.rows.columns else "D_target"]).max()
-        )  # type: ignore[arg-type]
+        tokens = self.rows["D" if "D" in self.rows.columns else "D_target"].to_numpy()
+        largest = float((6 * self.rows["N"].to_numpy() * tokens).max())
         return [float(f"{largest * factor:.1e}") for factor in (1, 10, 100)]
 
     def _named(self, values: np.ndarray) -> dict[str, np.ndarray]:
@@ -209,90 +205,12 @@ class Fit:
 
     def save(self, folder: str | Path) -> Path:
         """Write fit.json, draws.parquet and rows.parquet into `folder`, whole or not at all."""
-        path = Path(folder)
-        with new_folder(path, marker=MARKER) as temporary:
-            self.write_into(temporary)
-        return path
+        from isogloss.fitting.store import save_fit
 
-    def write_into(self, folder: Path) -> None:
-        (folder / MARKER).write_text(json.dumps(finite(self.to_dict()), indent=1), encoding="utf-8")
-        names = [e.name for e in self.coefficients]
-        pl.DataFrame(self.draws, schema=dict.fromkeys(names, pl.Float64)).write_parquet(
-            folder / "draws.parquet"
-        )
-        self.rows.write_parquet(folder / "rows.parquet")
+        return save_fit(self, folder)
 
 
-def load_fit(folder: str | Path) -> Fit:
-    """Read a fit that `Fit.save` wrote. Raises InputError if the folder holds none or one of another schema."""
-    path = Path(folder)
-    try:
-        saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        draws = pl.read_parquet(path / "draws.parquet")
-        rows = pl.read_parquet(path / "rows.parquet")
-    except FileNotFoundError as missing:
-        raise InputError(
-            f"no fit in {path} ({Path(missing.filename or MARKER).name} is not there)",
-            hint="Give a folder that `isogloss fit` wrote.",
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, pl.exceptions.ComputeError) as broken:
-        raise InputError(f"the fit cannot be read: {broken}", where=str(path), hint="Fit again.") from None
-    if saved.get("schema") != SCHEMA:
-        raise InputError(
-            f"schema {saved.get('schema')} of this fit is not {SCHEMA}", where=str(path), hint="Fit again."
-        )
-    return _from_saved(saved, draws, rows)
-
-
-def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) -> Fit:
-    coefficients = tuple(Estimate(name, **fields) for name, fields in saved["coefficients"].items())
-    held = {e.name: e.value for e in coefficients if e.held}
-    layout, _ = make_layout(
-        get_law(saved["law"]),
-        sources=saved["sources"],
-        fix=held,
-        free=[e.name.split("[")[0] for e in coefficients if not e.held],
-        switches=saved["switches"],
-    )
-    health = saved["health"]
-    profiles = tuple(Profile(**p) for p in health.pop("profiles"))
-    return Fit(
-        layout=layout,
-        law=layout.to_law(np.array([e.value for e in coefficients])),
-        coefficients=coefficients,
-        draws=draws.to_numpy(),
-        level=saved["level"],
-        objective_name=saved["objective_name"],
-        objective=saved["objective"],
-        status=FitStatus[saved["status"].upper()],
-        health=Health(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in health.items()}, profiles=profiles
-        ),
-        rows=rows,
-        params=saved["params"],
-        unit=saved["unit"],
-        source=saved["source"],
-        left_out=tuple(LeftOut(**r) for r in saved["rows_left_out"]),
-        warnings=tuple(saved["warnings"]),
-        starts=saved["starts"],
-        seed=saved["seed"],
-    )
-
-
-def finite(value: Any) -> Any:
-    """`value` with infinities and NaN as None: JSON has neither."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return value
-
-
-def _as_arrays(
-    columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
+def _as_arrays(columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]) -> dict[str, np.ndarray]:
     given = dict(named)
     if columns is not None:
         source = columns.to_dict(as_series=False) if isinstance(columns, pl.DataFrame) else columns
@@ -304,13 +222,10 @@ def _as_arrays(
         except (TypeError, ValueError):
             continue  # a text column beside the law's own
     if not arrays:
-        raise InputError(
-            "nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10."
-        )
+        raise InputError("nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10.")
     rows = max((a.shape[0] for a in arrays.values() if a.ndim), default=1)
     return {
-        k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows)
-        for k, a in arrays.items()
+        k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows) for k, a in arrays.items()
     }
 
 

@@ -72,11 +72,10 @@ def rows_for(
 class _Builder:
     """Builds one column at a time, and remembers what it had to assume."""
 
-    def __init__(
-        self, law: type[Law], table: RunTable, params: Which | None, sources: Sequence[str] | None
-    ) -> None:
+    def __init__(self, law: type[Law], table: RunTable, params: Which | None, sources: Sequence[str] | None) -> None:
         self.law, self.table = law, table
-        self.N, self.params = table.params(params)
+        self.N, used = table.params(params)
+        self.params: Which = used
         self.notes: list[str] = []
         per_target = {"D_target", "D_sources", "p"} & set(law.columns)
         self.target = self._one_target() if per_target else None
@@ -160,9 +159,7 @@ class _Builder:
                     )
             return tuple(chosen)
         with_target = self._share(self.target) > 0
-        cosampled = {
-            n: float(self._share(n)[with_target].mean()) if with_target.any() else 0.0 for n in others
-        }
+        cosampled = {n: float(self._share(n)[with_target].mean()) if with_target.any() else 0.0 for n in others}
         ranked = sorted((n for n in others if cosampled[n] > 0), key=lambda n: (-cosampled[n], n))
         return tuple(ranked[:SOURCES_PER_TARGET])
 

@@ -192,15 +192,11 @@ def _advance(
 
     f = jax.vmap(value)(z, weights)
     f = jnp.where(jnp.isnan(f), jnp.inf, f)
-    z, f, damping, done, _ = jax.lax.while_loop(
-        unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0))
-    )
+    z, f, damping, done, _ = jax.lax.while_loop(unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0)))
     return z, f, damping, done
 
 
-def _newton_step(
-    z: Array, g: Array, H: Array, majorant: Array, damping: Array, lo: Array, hi: Array
-) -> Array:
+def _newton_step(z: Array, g: Array, H: Array, majorant: Array, damping: Array, lo: Array, hi: Array) -> Array:
     """A damped descent step within the box from gradient g `(free,)`, Hessian H and its majorant `(free, free)`."""
     held = ((z <= lo) & (g > 0)) | ((z >= hi) & (g < 0)) | (lo >= hi)
     g = jnp.where(held, 0.0, g)

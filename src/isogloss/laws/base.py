@@ -127,9 +127,7 @@ class Law:
         missing = [c.name for c in cls.coefficients if c.default is None and c.name not in values]
         if missing:
             raise InputError(f"law {cls.name} lacks {', '.join(missing)}")
-        return cls(
-            **{k: np.asarray(v, float) if isinstance(v, list) else v for k, v in values.items() if k != "law"}
-        )
+        return cls(**{k: np.asarray(v, float) if isinstance(v, list) else v for k, v in values.items() if k != "law"})
 
 
 def coefficient_of(law: type[Law], name: str) -> Coefficient:

@@ -109,9 +109,7 @@ def find(id_or_prefix: str) -> Entry:
     if found:
         shown = ", ".join(entry.id for entry in found[:8])
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        raise InputError(
-            f"{id_or_prefix!r} means {len(found)} published laws", hint=f"Choose one: {shown}{more}."
-        )
+        raise InputError(f"{id_or_prefix!r} means {len(found)} published laws", hint=f"Choose one: {shown}{more}.")
     kinds = dict.fromkeys(key.split("/")[0] for key in known)
     see = "isogloss.laws.entries() lists them."
     raise unknown_name("published law", id_or_prefix, [*known, *kinds], see=see)

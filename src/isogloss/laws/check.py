@@ -71,9 +71,7 @@ def _range(column: str, given: Ranges) -> tuple[float, float]:
     for name in (column, column.split("_")[0]):
         if name in given or name in _RANGES:
             return given.get(name) or _RANGES[name]
-    raise InputError(
-        f"no range known for column {column!r}", hint=f"Give columns={{{column!r}: (low, high)}}."
-    )
+    raise InputError(f"no range known for column {column!r}", hint=f"Give columns={{{column!r}: (low, high)}}.")
 
 
 def _sources(law: Law) -> int:
@@ -88,8 +86,7 @@ def _inside(law: Law, ranges: Ranges) -> Columns:
     """Points log-uniform over the ranges, always the same ones."""
     rng = np.random.default_rng(0)
     logs = {
-        c: rng.uniform(math.log(ranges[c][0]), math.log(ranges[c][1]), _shape(law, c, _POINTS))
-        for c in law.columns
+        c: rng.uniform(math.log(ranges[c][0]), math.log(ranges[c][1]), _shape(law, c, _POINTS)) for c in law.columns
     }
     return {c: jnp.asarray(np.exp(values)) for c, values in logs.items()}
 
@@ -116,9 +113,7 @@ def _loss(law: Law, columns: Columns) -> np.ndarray:
 
 
 def _at(columns: Columns, point: int) -> str:
-    return ", ".join(
-        f"{c} = {np.array2string(np.asarray(v)[point], precision=4)}" for c, v in columns.items()
-    )
+    return ", ".join(f"{c} = {np.array2string(np.asarray(v)[point], precision=4)}" for c, v in columns.items())
 
 
 def _require(law: Law, failed: str, holds: np.ndarray | np.bool, columns: Columns, detail: str) -> None:
@@ -217,9 +212,7 @@ def _check_gradient(law: Law, columns: Columns) -> None:
     except Exception as error:
         raise LawCheckError(law, "gradient", f"jax.grad fails: {error}") from error
     loss, h = _loss(law, columns), 1e-5
-    directions = chain(
-        _coefficient_directions(law, columns, of_law), _column_directions(law, columns, of_columns)
-    )
+    directions = chain(_coefficient_directions(law, columns, of_law), _column_directions(law, columns, of_columns))
     for name, gradient, moved in directions:
         one, two = ((moved(s * h) - moved(-s * h)) / (2 * s * h) for s in (1, 2))
         allowed = 1e-6 * np.abs(one) + 1e-8 * np.abs(loss) + 4 * np.abs(one - two)

@@ -29,9 +29,7 @@ def saturated(D: Any, U: Any, lambda_: Any) -> Any:
 PUBLISHED_N_PER_U = 0.050986517653658275
 
 
-class DataConstrained(
-    Law, name="data-constrained", source="Muennighoff et al. 2023, arXiv:2305.16264, appendix A"
-):
+class DataConstrained(Law, name="data-constrained", source="Muennighoff et al. 2023, arXiv:2305.16264, appendix A"):
     """Chinchilla's law of effective parameters and tokens, when U unique tokens are seen D/U times.
 
     L = E + A/N_eff^alpha + B/D_eff^beta, where D_eff = U + U R_D (1 - exp(-(D/U - 1)/R_D)) for D > U
@@ -44,12 +42,8 @@ class DataConstrained(
     alpha: Value = coefficient("parameter exponent", upper=3.0, start=(0.1, 1.2))
     B: Value = coefficient("data term", of_loss=True, scales={"D": "beta"}, start=(0.02, 0.6))
     beta: Value = coefficient("data exponent", upper=3.0, start=(0.1, 1.2))
-    R_D: Value = coefficient(
-        "repeats after which data saturates (R_D*)", lower=1e-2, upper=1e6, start=(1.0, 100.0)
-    )
-    R_N: Value = coefficient(
-        "excess after which parameters saturate (R_N*)", lower=1e-2, upper=1e6, start=(0.5, 50.0)
-    )
+    R_D: Value = coefficient("repeats after which data saturates (R_D*)", lower=1e-2, upper=1e6, start=(1.0, 100.0))
+    R_N: Value = coefficient("excess after which parameters saturate (R_N*)", lower=1e-2, upper=1e6, start=(0.5, 50.0))
     N_per_U: Value = coefficient(
         "compute-optimal parameters per unique token (U_N/U)",
         lower=1e-4,

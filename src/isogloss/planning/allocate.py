@@ -74,11 +74,7 @@ class Allocator:
 
         Raises PlanError if no start ends inside the box.
         """
-        found = [
-            a
-            for a in (self._descend(into_box(p, D_start, box), D_start, box) for p in starts)
-            if a is not None
-        ]
+        found = [a for a in (self._descend(into_box(p, D_start, box), D_start, box) for p in starts) if a is not None]
         if not found:
             raise PlanError("no start of the search met the constraints. Loosen limits or min_share.")
         top = min(found, key=lambda a: a.objective)
@@ -117,9 +113,7 @@ class Allocator:
             top = tried
         return top
 
-    def _descend(
-        self, shares: np.ndarray, D: float, box: Box, state: _Search | None = None
-    ) -> Allocation | None:
+    def _descend(self, shares: np.ndarray, D: float, box: Box, state: _Search | None = None) -> Allocation | None:
         """The nearest optimum from `shares` at D tokens; `state` carries the multipliers between neighbours."""
         state = state or _Search()
         size = len(shares)
@@ -170,9 +164,7 @@ class Allocator:
         return Allocation(N, D, shares, loss, float(self.weights @ loss), 1, 1)
 
 
-def starting_mixtures(
-    U: np.ndarray, D: float, max_epochs: float, *, extra: int, seed: int
-) -> list[np.ndarray]:
+def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int, seed: int) -> list[np.ndarray]:
     """Interior mixtures to search from: the naive ones, and `extra` random ones around the even mixture."""
     named = naive_mixtures(U, D, T=3.33, max_epochs=max_epochs)
     rng = np.random.default_rng(seed)

@@ -110,9 +110,7 @@ def most_tokens(box: Box) -> float:
     """
     if (box.share_low > box.share_high).any():
         i = int(np.argmax(box.share_low - box.share_high))
-        raise InputError(
-            f"a minimum share of {box.share_low[i]:g} is above its maximum {box.share_high[i]:g}"
-        )
+        raise InputError(f"a minimum share of {box.share_low[i]:g} is above its maximum {box.share_high[i]:g}")
     if box.share_low.sum() > 1 + 1e-9:
         raise InputError(
             f"the minimum and fixed shares sum to {box.share_low.sum():.4g}, above 1",

@@ -86,6 +86,11 @@ def weakest(kinds: Sequence[Kind]) -> Kind:
     return max(kinds, key=STRENGTH.index)
 
 
+def counted(kinds: Sequence[Kind]) -> str:
+    """How many of each kind, strongest first: "2 published, 1 assumed"."""
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in STRENGTH if kind in kinds)
+
+
 def _text(question: Question) -> tuple[np.ndarray, list[Evidence]]:
     tokens, evidence = [], []
     for code, need in question.languages.items():
@@ -138,17 +143,11 @@ def _laws(question: Question) -> tuple[dict[str, np.ndarray], list[Evidence], li
         else:
             rows.append(mean)
             without.append(code)
-            source = (
-                f"mean of the {len(published)} languages of ATLAS table C.1 ({question.assumptions.laws})"
-            )
+            source = f"mean of the {len(published)} languages of ATLAS table C.1 ({question.assumptions.laws})"
             evidence.append(Evidence(f"law.{code}", "assumed", source))
     warnings = []
     if without:
-        share = (
-            "No language has"
-            if len(without) == len(rows)
-            else f"{len(without)} of {len(rows)} languages have no"
-        )
+        share = "No language has" if len(without) == len(rows) else f"{len(without)} of {len(rows)} languages have no"
         own = "a law of its own" if len(without) == len(rows) else "law of their own"
         warnings.append(
             f"{share} {own} ({_some(without)}): they get the mean of {_some(list(published))}. "
@@ -178,9 +177,7 @@ def _fitted(code: str, folder: str, names: Sequence[str]) -> list[float]:
     return [values[n] for n in names]
 
 
-def _transfer(
-    codes: tuple[str, ...], question: Question
-) -> tuple[np.ndarray, np.ndarray, list[Evidence], list[str]]:
+def _transfer(codes: tuple[str, ...], question: Question) -> tuple[np.ndarray, np.ndarray, list[Evidence], list[str]]:
     size = len(codes)
     if question.assumptions.transfer == "none":
         none = [Evidence(f"transfer.{c}", "given", "assumptions.transfer = none") for c in codes]
@@ -188,16 +185,10 @@ def _transfer(
     weights = TransferMatrix.published().weights_for(codes)
     evidence = []
     for i, code in enumerate(codes):
-        kinds = [k for j, k in enumerate(weights.kind[i]) if j != i]
-        counts = {k: kinds.count(k) for k in ("published", "predicted", "assumed") if k in kinds}
-        found = ", ".join(f"{n} {k}" for k, n in counts.items()) or "no other language"
-        evidence.append(
-            Evidence(
-                f"transfer.{code}",
-                weakest(list(counts) or ["given"]),
-                f"weights into {code}: {found}; ATLAS figure C.2, tau = BTS / (2 - BTS), absent pairs by script and family",
-            )
-        )
+        kinds: list[Kind] = [k for j, k in enumerate(weights.kind[i]) if j != i]
+        source = "ATLAS figure C.2, tau = BTS / (2 - BTS), absent pairs by script and family"
+        found = f"weights into {code}: {counted(kinds) or 'no other language'}; {source}"
+        evidence.append(Evidence(f"transfer.{code}", weakest(kinds or ["given"]), found))
     off_diagonal = weights.kind[~np.eye(size, dtype=bool)]
     warnings = []
     unmeasured = int((off_diagonal != "published").sum())

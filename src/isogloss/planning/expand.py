@@ -32,8 +32,7 @@ class Expansion:
             "C_factor": self.C_factor,
             "D_per_language_factor": self.D_per_language_factor,
             "evidence": {
-                name: {"kind": "published", "source": self.source}
-                for name in ("N_factor", "D_factor", "C_factor")
+                name: {"kind": "published", "source": self.source} for name in ("N_factor", "D_factor", "C_factor")
             },
             "warnings": list(self.warnings),
         }

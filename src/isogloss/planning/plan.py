@@ -14,11 +14,11 @@ import polars as pl
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError
-from isogloss.files import write_text
-from isogloss.fitting.result import finite
+from isogloss.files import finite, write_text
 from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
-from isogloss.planning.evidence import Evidence, Ground, Kind, ground, weakest
+from isogloss.planning.evidence import Evidence, Kind, ground
+from isogloss.planning.explain import binding, derived, given, warnings
 from isogloss.planning.mixtures import naive_mixtures
 from isogloss.planning.question import Question, read_question
 from isogloss.units import format_quantity
@@ -189,11 +189,11 @@ def plan(
         loss=top.loss,
         weights=basis.weights,
         objective=top.objective,
-        binds=tuple(_binding(top, box, basis)),
+        binds=tuple(binding(top, box, basis)),
         alternatives=alternatives,
         profile=profile,
-        evidence=(*_given(asked), *basis.evidence, *_derived(basis, alternatives)),
-        warnings=tuple(_warnings(top, basis, asked, epochs)),
+        evidence=(*given(asked), *basis.evidence, *derived(basis, [a.name for a in alternatives])),
+        warnings=tuple(warnings(top, basis, asked, epochs)),
         loss_unit=basis.loss_unit,
         N_range=basis.N_range,
         starts=top.starts,
@@ -226,9 +226,7 @@ def _feasible(box: Box, C: float) -> Box:
             hint="Raise max_params or max_epochs, lower min_share, add text or languages, or lower the budget.",
         )
     # A hair inside, so that the smallest size is not met by one mixture alone.
-    return Box(
-        box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest * (1 + 1e-6)), box.N_high
-    )
+    return Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest * (1 + 1e-6)), box.N_high)
 
 
 def _profile(allocator: Allocator, top: Allocation, box: Box) -> pl.DataFrame:
@@ -239,129 +237,14 @@ def _profile(allocator: Allocator, top: Allocation, box: Box) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"N": pl.Float64, "D": pl.Float64, "objective": pl.Float64})
 
 
-def _alternatives(
-    allocator: Allocator, top: Allocation, box: Box, asked: Question
-) -> tuple[Alternative, ...]:
-    mixtures = naive_mixtures(
-        allocator.U, top.D, T=asked.assumptions.temperature, max_epochs=asked.limits.max_epochs
-    )
+def _alternatives(allocator: Allocator, top: Allocation, box: Box, asked: Question) -> tuple[Alternative, ...]:
+    mixtures = naive_mixtures(allocator.U, top.D, T=asked.assumptions.temperature, max_epochs=asked.limits.max_epochs)
     out = []
     for name, shares in mixtures.items():
         loss = allocator.losses(top.N, shares)
         tokens = shares * top.D
         over = tuple(
-            code
-            for code, t, cap in zip(asked.languages, tokens, box.tokens_high, strict=True)
-            if t > cap * (1 + 1e-6)
+            code for code, t, cap in zip(asked.languages, tokens, box.tokens_high, strict=True) if t > cap * (1 + 1e-6)
         )
-        out.append(
-            Alternative(name, shares, tokens / allocator.U, loss, float(allocator.weights @ loss), over)
-        )
+        out.append(Alternative(name, shares, tokens / allocator.U, loss, float(allocator.weights @ loss), over))
     return tuple(out)
-
-
-def _binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
-    """The limits that hold the plan where it is, one sentence each."""
-    names = basis.languages
-    tokens = top.shares * top.D
-    close = 1e-4
-    out = []
-    capped = np.flatnonzero(tokens >= box.tokens_high * (1 - close))
-    by_cap: dict[float, list[str]] = {}
-    for i in capped:
-        by_cap.setdefault(float(f"{box.tokens_high[i] / basis.U[i]:.6g}"), []).append(names[i])
-    for epochs, codes in sorted(by_cap.items()):
-        out.append(f"epoch cap {epochs:g}: {', '.join(codes)}")
-    for i, code in enumerate(names):
-        low, high = box.share_low[i], box.share_high[i]
-        if low > 0 and low == high:
-            out.append(f"fixed share {low:g}: {code}")
-        elif low > 0 and top.shares[i] <= low * (1 + close):
-            out.append(f"minimum share {low:g}: {code}")
-        elif high < 1 and top.shares[i] >= high * (1 - close):
-            out.append(f"maximum share {high:g}: {code}")
-    if box.N_high * (1 - close) <= top.N:
-        out.append(f"maximum size: {format_quantity(box.N_high)} parameters")
-    if box.N_low * (1 + close) >= top.N:
-        out.append(
-            f"smallest size for which the text lasts or that is allowed: {format_quantity(box.N_low)} parameters"
-        )
-    return out
-
-
-def _given(asked: Question) -> list[Evidence]:
-    if asked.budget.flops is not None:
-        return [Evidence("C", "given", "budget.flops in the question; C = 6 N D")]
-    budget = asked.budget
-    return [
-        Evidence(
-            "C",
-            "given" if "utilisation" in budget.model_fields_set else "assumed",
-            f"{budget.gpu_hours:g} h of {budget.gpu} at its peak dense bf16 rate x utilisation {budget.utilisation:g}; "
-            "C = 6 N D",
-        )
-    ]
-
-
-def _derived(basis: Ground, alternatives: tuple[Alternative, ...]) -> list[Evidence]:
-    """Evidence of what was computed: predicted, and no better than the weakest number that it rests on."""
-    inputs = {e.quantity: e.kind for e in basis.evidence}
-    overall = weakest(["predicted", *inputs.values()])
-    resting = f"minimises the weighted mean loss; rests on {_counted(list(inputs.values()))} inputs"
-    out = [Evidence(q, overall, resting) for q in ("N", "D", "shares", "epochs", "mean_loss", "profile")]
-    for code in basis.languages:
-        kinds = [inputs[f"{part}.{code}"] for part in ("law", "text", "transfer")]
-        kind = weakest(["predicted", *kinds, inputs["repetition"], inputs["capacity"]])
-        parts = ", ".join(f"{part} {k}" for part, k in zip(("law", "text", "transfer"), kinds, strict=True))
-        out.append(Evidence(f"loss.{code}", kind, f"computed at N, D and the shares from: {parts}"))
-    out += [
-        Evidence(f"alternatives.{a.name}", overall, "the same laws at the plan's N and D")
-        for a in alternatives
-    ]
-    return out
-
-
-def _counted(kinds: list[Kind]) -> str:
-    counts = {
-        k: kinds.count(k) for k in ("given", "measured", "published", "predicted", "assumed") if k in kinds
-    }
-    return ", ".join(f"{n} {k}" for k, n in counts.items())
-
-
-def _warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray) -> list[str]:
-    out = ["this plan has no intervals yet: every number is a point estimate."]
-    low, high = basis.N_range
-    if not low <= top.N <= high:
-        out.append(
-            f"N = {format_quantity(top.N)} lies outside the sizes behind the published laws, "
-            f"{format_quantity(low)} to {format_quantity(high)}: the answer is an extrapolation."
-        )
-    out += basis.warnings
-    if len(basis.languages) > 2 and asked.assumptions.capacity == "none":
-        out.append(
-            'no capacity tax for many languages is counted (assumptions.capacity = "k-law" counts ATLAS\'s K^0.11; '
-            "the measured transfer scores hold some of it already)."
-        )
-    if len(basis.languages) > 1:
-        out.append(
-            "losses of different languages are not on one scale: compare each language across plans, "
-            "not languages with each other."
-        )
-    repeated = int((epochs > 1.001).sum())
-    if repeated:
-        out.append(
-            f"{repeated} of {len(epochs)} languages are repeated; what repeats are worth (lambda) is a published "
-            "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
-        )
-    if top.agree < 2:
-        out.append(
-            f"only {top.agree} of {top.starts} starts of the search found this plan: a better one may exist."
-        )
-    starved = [
-        c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < 1e-5 and w > 0
-    ]
-    if starved:
-        out.append(
-            f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served."
-        )
-    return out

@@ -114,15 +114,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            "no such file", where=str(path), hint="Give a question file, such as baltic.toml."
-        ) from None
+        raise InputError("no such file", where=str(path), hint="Give a question file, such as baltic.toml.") from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"not UTF-8 at byte {error.start}", where=str(path), hint="Save it as UTF-8."
-        ) from None
+        raise InputError(f"not UTF-8 at byte {error.start}", where=str(path), hint="Save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"not TOML: {error}", where=str(path)) from None
 
@@ -137,9 +133,7 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
         raise _translated(error, where) from None
     _check_budget(question.budget, where)
     if not any(need.weight for need in question.languages.values()):
-        raise InputError(
-            "every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0."
-        )
+        raise InputError("every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0.")
     # A fit is named relative to the question file that names it.
     located = {
         code: need if need.fit is None else need.model_copy(update={"fit": str(folder / need.fit)})
@@ -165,9 +159,7 @@ def _canonical(listed: Any, where: str) -> dict[str, Any]:
         except InputError as error:
             raise InputError(error.what, where=place, hint=error.hint) from None
         if code in out:
-            raise InputError(
-                f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them."
-            )
+            raise InputError(f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them.")
         out[code] = need
     return out
 
@@ -177,9 +169,7 @@ def _check_budget(budget: Budget, where: str) -> None:
     if budget.flops is not None and (budget.gpu or budget.gpu_hours):
         raise InputError("both flops and gpu are given", where=place, hint="Keep one of them.")
     if budget.flops is None and not (budget.gpu and budget.gpu_hours):
-        raise InputError(
-            "no budget", where=place, hint='Give flops = "3e22", or gpu = "H100" with gpu_hours = 20000.'
-        )
+        raise InputError("no budget", where=place, hint='Give flops = "3e22", or gpu = "H100" with gpu_hours = 20000.')
 
 
 def _translated(error: ValidationError, where: str) -> InputError:

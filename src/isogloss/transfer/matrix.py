@@ -50,8 +50,7 @@ class TransferMatrix:
         size = len(self.languages)
         if self.bts.shape != (size, size) or self.kind.shape != (size, size):
             raise InputError(
-                f"{size} languages need {size} x {size} scores and kinds,"
-                f" got {self.bts.shape} and {self.kind.shape}",
+                f"{size} languages need {size} x {size} scores and kinds, got {self.bts.shape} and {self.kind.shape}",
                 where="TransferMatrix",
             )
         _refuse_repeats(self.languages, "TransferMatrix")
@@ -73,9 +72,7 @@ class TransferMatrix:
         """Mean score and number of pairs by relation between the languages; NaN where there is no pair."""
         relation, present = _relations(self.languages), self._present()
         cells = {name: self.bts[present & (relation == i)] for i, name in enumerate(RELATIONS)}
-        return {
-            name: (float(found.mean()) if len(found) else np.nan, len(found)) for name, found in cells.items()
-        }
+        return {name: (float(found.mean()) if len(found) else np.nan, len(found)) for name, found in cells.items()}
 
     def weights_for(self, languages: Sequence[str]) -> Weights:
         """Weights among these languages (any spelling); pairs that the matrix lacks are assumed.

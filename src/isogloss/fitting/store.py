@@ -1,0 +1,91 @@
+"""A fit on disk: fit.json for what it says, Parquet for its draws and rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isogloss.errors import InputError
+from isogloss.files import finite, new_folder
+from isogloss.fitting.health import Health, Profile
+from isogloss.fitting.layout import make_layout
+from isogloss.fitting.result import SCHEMA, Estimate, Fit, FitStatus
+from isogloss.laws import get_law
+from isogloss.runs import LeftOut
+
+MARKER = "fit.json"
+
+
+def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = None) -> Path:
+    """Write the fit into `folder`, with `pages` (file name to text) beside it, whole or not at all."""
+    path = Path(folder)
+    with new_folder(path, marker=MARKER) as temporary:
+        (temporary / MARKER).write_text(json.dumps(finite(fit.to_dict()), indent=1), encoding="utf-8")
+        names = [e.name for e in fit.coefficients]
+        drawn = pl.DataFrame(fit.draws, schema=dict.fromkeys(names, pl.Float64))
+        drawn.write_parquet(temporary / "draws.parquet")
+        fit.rows.write_parquet(temporary / "rows.parquet")
+        for name, text in (pages or {}).items():
+            (temporary / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def load_fit(folder: str | Path) -> Fit:
+    """Read a fit that `Fit.save` wrote. Raises InputError if the folder holds none or one of another schema."""
+    path = Path(folder)
+    try:
+        saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        draws = pl.read_parquet(path / "draws.parquet")
+        rows = pl.read_parquet(path / "rows.parquet")
+    except FileNotFoundError as missing:
+        raise InputError(
+            f"no fit in {path} ({Path(missing.filename or MARKER).name} is not there)",
+            hint="Give a folder that `isogloss fit` wrote.",
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError, pl.exceptions.ComputeError) as broken:
+        raise InputError(f"the fit cannot be read: {broken}", where=str(path), hint="Fit again.") from None
+    if saved.get("schema") != SCHEMA:
+        raise InputError(
+            f"schema {saved.get('schema')} of this fit is not {SCHEMA}", where=str(path), hint="Fit again."
+        )
+    return _from_saved(saved, draws, rows)
+
+
+def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) -> Fit:
+    coefficients = tuple(Estimate(name, **fields) for name, fields in saved["coefficients"].items())
+    held = {e.name: e.value for e in coefficients if e.held}
+    layout, _ = make_layout(
+        get_law(saved["law"]),
+        sources=saved["sources"],
+        fix=held,
+        free=[e.name.split("[")[0] for e in coefficients if not e.held],
+        switches=saved["switches"],
+    )
+    return Fit(
+        layout=layout,
+        law=layout.to_law(np.array([e.value for e in coefficients])),
+        coefficients=coefficients,
+        draws=draws.to_numpy(),
+        level=saved["level"],
+        objective_name=saved["objective_name"],
+        objective=saved["objective"],
+        status=FitStatus[saved["status"].upper()],
+        health=_health(saved["health"]),
+        rows=rows,
+        params=saved["params"],
+        unit=saved["unit"],
+        source=saved["source"],
+        left_out=tuple(LeftOut(**r) for r in saved["rows_left_out"]),
+        warnings=tuple(saved["warnings"]),
+        starts=saved["starts"],
+        seed=saved["seed"],
+    )
+
+
+def _health(saved: dict[str, Any]) -> Health:
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+    return Health(**{**fields, "profiles": tuple(Profile(**p) for p in saved["profiles"])})

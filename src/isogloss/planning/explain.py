@@ -1,0 +1,104 @@
+"""What a plan says of itself: what binds, what each number rests on, and what to read before use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isogloss.planning.allocate import NOTHING, Allocation
+from isogloss.planning.constraints import Box
+from isogloss.planning.evidence import Evidence, Ground, Kind, counted, weakest
+from isogloss.planning.question import Question
+from isogloss.units import format_quantity
+
+
+def binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
+    """The limits that hold the plan where it is, one sentence each."""
+    names = basis.languages
+    tokens = top.shares * top.D
+    close = 1e-4
+    out = []
+    capped = np.flatnonzero(tokens >= box.tokens_high * (1 - close))
+    by_cap: dict[float, list[str]] = {}
+    for i in capped:
+        by_cap.setdefault(float(f"{box.tokens_high[i] / basis.U[i]:.6g}"), []).append(names[i])
+    for epochs, codes in sorted(by_cap.items()):
+        out.append(f"epoch cap {epochs:g}: {', '.join(codes)}")
+    for i, code in enumerate(names):
+        low, high = box.share_low[i], box.share_high[i]
+        if low > 0 and low == high:
+            out.append(f"fixed share {low:g}: {code}")
+        elif low > 0 and top.shares[i] <= low * (1 + close):
+            out.append(f"minimum share {low:g}: {code}")
+        elif high < 1 and top.shares[i] >= high * (1 - close):
+            out.append(f"maximum share {high:g}: {code}")
+    if box.N_high * (1 - close) <= top.N:
+        out.append(f"maximum size: {format_quantity(box.N_high)} parameters")
+    if box.N_low * (1 + close) >= top.N:
+        out.append(
+            f"smallest size for which the text lasts or that is allowed: {format_quantity(box.N_low)} parameters"
+        )
+    return out
+
+
+def given(asked: Question) -> list[Evidence]:
+    if asked.budget.flops is not None:
+        return [Evidence("C", "given", "budget.flops in the question; C = 6 N D")]
+    budget = asked.budget
+    return [
+        Evidence(
+            "C",
+            "given" if "utilisation" in budget.model_fields_set else "assumed",
+            f"{budget.gpu_hours:g} h of {budget.gpu} at its peak dense bf16 rate x utilisation {budget.utilisation:g}; "
+            "C = 6 N D",
+        )
+    ]
+
+
+def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
+    """Evidence of what was computed: predicted, and no better than the weakest number that it rests on."""
+    inputs: dict[str, Kind] = {e.quantity: e.kind for e in basis.evidence}
+    overall = weakest(["predicted", *inputs.values()])
+    resting = f"minimises the weighted mean loss; rests on {counted(list(inputs.values()))} inputs"
+    out = [Evidence(q, overall, resting) for q in ("N", "D", "shares", "epochs", "mean_loss", "profile")]
+    for code in basis.languages:
+        kinds = [inputs[f"{part}.{code}"] for part in ("law", "text", "transfer")]
+        rests: list[Kind] = ["predicted", *kinds, inputs["repetition"], inputs["capacity"]]
+        parts = ", ".join(f"{part} {k}" for part, k in zip(("law", "text", "transfer"), kinds, strict=True))
+        out.append(Evidence(f"loss.{code}", weakest(rests), f"computed at N, D and the shares from: {parts}"))
+    out += [Evidence(f"alternatives.{name}", overall, "the same laws at the plan's N and D") for name in alternatives]
+    return out
+
+
+def warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray) -> list[str]:
+    out = ["this plan has no intervals yet: every number is a point estimate."]
+    low, high = basis.N_range
+    if not low <= top.N <= high:
+        out.append(
+            f"N = {format_quantity(top.N)} lies outside the sizes behind the published laws, "
+            f"{format_quantity(low)} to {format_quantity(high)}: the answer is an extrapolation."
+        )
+    out += basis.warnings
+    if len(basis.languages) > 2 and asked.assumptions.capacity == "none":
+        out.append(
+            'no capacity tax for many languages is counted (assumptions.capacity = "k-law" counts ATLAS\'s K^0.11; '
+            "the measured transfer scores hold some of it already)."
+        )
+    if len(basis.languages) > 1:
+        out.append(
+            "losses of different languages are not on one scale: compare each language across plans, "
+            "not languages with each other."
+        )
+    repeated = int((epochs > 1.001).sum())
+    if repeated:
+        out.append(
+            f"{repeated} of {len(epochs)} languages are repeated; what repeats are worth (lambda) is a published "
+            "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
+        )
+    if top.agree < 2:
+        out.append(f"only {top.agree} of {top.starts} starts of the search found this plan: a better one may exist.")
+    starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < NOTHING and w > 0]
+    if starved:
+        out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
+    return out
