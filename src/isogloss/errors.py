@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -16,6 +17,16 @@ class InputError(ValueError):
         self.what, self.where, self.hint = what, where, hint
         message = f"{where}: {what}" if where else what
         super().__init__(f"{message}\n  {hint}" if hint else message)
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put `where` before the place that any InputError from the block names."""
+    try:
+        yield
+    except InputError as error:
+        place = f"{where}, {error.where}" if error.where else where
+        raise InputError(error.what, where=place, hint=error.hint) from None
 
 
 class FitError(Exception):

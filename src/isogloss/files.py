@@ -29,19 +29,24 @@ def new_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
-    """Yields a temporary folder that takes the name `path` when the block ends without error.
-
-    An existing folder is replaced only if it is empty or holds `marker`, a file that says isogloss wrote it.
-    """
-    _need_parent(path)
+def check_folder(path: Path, *, marker: str) -> None:
+    """InputError if `new_folder` would refuse `path`: ask before long work, not after it."""
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file", hint="Choose another folder with -o.")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise InputError(
             f"folder {path} holds other files (no {marker})", hint="Choose an empty or new folder with -o."
         )
+
+
+@contextmanager
+def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
+    """Yields a temporary folder that takes the name `path` when the block ends without error.
+
+    An existing folder is replaced only if it is empty or holds `marker`, a file that says isogloss wrote it.
+    """
+    check_folder(path, marker=marker)
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary

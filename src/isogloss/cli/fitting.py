@@ -86,6 +86,7 @@ def fit(
     json
         Print the whole answer as JSON and nothing else.
     """
+    from isogloss.files import check_folder
     from isogloss.fitting import fit as make_fit
     from isogloss.fitting import get_objective
     from isogloss.laws import get_law
@@ -96,6 +97,9 @@ def fit(
     cost = get_objective(objective, delta=delta)
     fixed = {k: _number(v, f"--fix {k}") for k, v in _pairs(fix, "--fix").items()}
     budgets = [parse_quantity(b, "flops", where="--flops") for b in flops or []]
+    folder = output or (None if json else Path(f"{runs.stem}-{kind.name}-fit"))
+    if folder is not None:
+        check_folder(folder, marker="fit.json")
     table = read_runs(runs, where=where or (), columns=_pairs(column, "--column") or None, unit=unit)
     with progress_bar() as report:
         answer = make_fit(
@@ -114,7 +118,6 @@ def fit(
             progress=report,
         )
     found = [f for f in lint(table) if f.severity != "info"]
-    folder = output or (None if json else Path(f"{runs.stem}-{kind.name}-fit"))
     if folder is not None:
         _write(answer, folder)
     if json:

@@ -83,7 +83,7 @@ class ParamRange:
 def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     limits = question.limits
     found: list[Constraint] = [ParamRange(limits.min_params, limits.max_params)]
-    for index, need in enumerate(question.languages.values()):
+    for index, (code, need) in enumerate(question.languages.items()):
         found.append(EpochCap(index, need.max_epochs or limits.max_epochs, float(U[index])))
         if need.share is not None:
             found.append(FixedShare(index, need.share))
@@ -91,6 +91,12 @@ def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
         low = need.min_share if need.min_share is not None else limits.min_share
         if low is not None:
             found.append(MinShare(index, low))
+        if low is not None and need.max_share is not None and low > need.max_share:
+            raise InputError(
+                f"the minimum share {low:g} is above the maximum {need.max_share:g}",
+                where=f"languages.{code}",
+                hint="Give this language a min_share of its own, or raise its max_share.",
+            )
         if need.max_share is not None:
             found.append(MaxShare(index, need.max_share))
     return found
@@ -108,9 +114,6 @@ def most_tokens(box: Box) -> float:
 
     Raises InputError where the shares contradict each other.
     """
-    if (box.share_low > box.share_high).any():
-        i = int(np.argmax(box.share_low - box.share_high))
-        raise InputError(f"a minimum share of {box.share_low[i]:g} is above its maximum {box.share_high[i]:g}")
     if box.share_low.sum() > 1 + 1e-9:
         raise InputError(
             f"the minimum and fixed shares sum to {box.share_low.sum():.4g}, above 1",

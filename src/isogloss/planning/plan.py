@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from isogloss import languages as _languages
-from isogloss.errors import InputError
+from isogloss.errors import InputError, located
 from isogloss.files import finite, write_text
 from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
@@ -163,10 +163,10 @@ def plan(
     say = progress or (lambda _: None)
     asked = read_question(question)
     say("gathering evidence")
-    basis = ground(asked)
     C = asked.budget.C
-    constraints = constraints_of(asked, basis.U)
-    box = _feasible(box_of(constraints, len(basis.U)), C)
+    with located(str(question) if isinstance(question, str | Path) else "question"):
+        basis = ground(asked)
+        box = _feasible(box_of(constraints_of(asked, basis.U), len(basis.U)), C)
     allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
     D_start = float(np.clip(math.sqrt(C / 6 * 50), C / 6 / box.N_high, C / 6 / box.N_low))
     starts = starting_mixtures(basis.U, D_start, asked.limits.max_epochs, extra=4, seed=seed)

@@ -126,11 +126,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
     if isinstance(raw.get("budget"), str | int | float):
         raw["budget"] = {"flops": raw["budget"]}
-    raw["languages"] = _canonical(raw.get("languages"), where)
+    raw["languages"], spelled = _canonical(raw.get("languages"), where)
     try:
         question = Question.model_validate(raw)
     except ValidationError as error:
-        raise _translated(error, where) from None
+        raise _translated(error, where, spelled) from None
     _check_budget(question.budget, where)
     if not any(need.weight for need in question.languages.values()):
         raise InputError("every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0.")
@@ -142,8 +142,8 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
     return question.model_copy(update={"languages": located})
 
 
-def _canonical(listed: Any, where: str) -> dict[str, Any]:
-    """Languages under canonical codes, from a list of names or a table keyed by name."""
+def _canonical(listed: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Languages under canonical codes, from a list or a table of names, and how the user spelled each."""
     place = f"{where}, languages"
     if not listed or not isinstance(listed, list | dict):
         raise InputError(
@@ -151,6 +151,7 @@ def _canonical(listed: Any, where: str) -> dict[str, Any]:
         )
     items = listed.items() if isinstance(listed, dict) else [(name, {}) for name in listed]
     out: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
     for name, need in items:
         if not isinstance(name, str):
             raise InputError(f"{name!r} is not a language", where=place, hint="Write names or codes as text.")
@@ -159,9 +160,11 @@ def _canonical(listed: Any, where: str) -> dict[str, Any]:
         except InputError as error:
             raise InputError(error.what, where=place, hint=error.hint) from None
         if code in out:
-            raise InputError(f"{code} is there twice (as {name!r} too)", where=place, hint="Keep one of them.")
-        out[code] = need
-    return out
+            raise InputError(
+                f"{code} is there twice, as {spelled[code]!r} and {name!r}", where=place, hint="Keep one of them."
+            )
+        out[code], spelled[code] = need, name
+    return out, spelled
 
 
 def _check_budget(budget: Budget, where: str) -> None:
@@ -172,11 +175,12 @@ def _check_budget(budget: Budget, where: str) -> None:
         raise InputError("no budget", where=place, hint='Give flops = "3e22", or gpu = "H100" with gpu_hours = 20000.')
 
 
-def _translated(error: ValidationError, where: str) -> InputError:
+def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) -> InputError:
     """The first of pydantic's complaints, in our words: file, key, value, what to do."""
     first = error.errors()[0]
     # A mark such as "function-before[...]" in the location is pydantic's, not the user's.
     keys = [str(k) for k in first["loc"] if not str(k).startswith(("function", "float", "str"))]
+    keys = [spelled.get(k, k) for k in keys]
     place = f"{where}, {'.'.join(keys)}"
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):

@@ -1,0 +1,167 @@
+"""How fast a plan is found, and whether a general solver finds a better one.
+
+    python benchmarks/plan_speed.py [--quick]
+
+Times `isogloss plan` as a user starts it, for 5 and for 100 languages, and the search alone beside SciPy's SLSQP
+on the same problem: the same loss and its exact gradient, the same starts, bounds and range of N.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import ROOT, Row, cold, show, timed, write
+from scipy.optimize import minimize
+
+from isogloss.numerics import jax, jnp
+from isogloss.planning.allocate import Allocation, Allocator, _losses, starting_mixtures
+from isogloss.planning.constraints import Box, box_of, constraints_of, into_box, most_tokens
+from isogloss.planning.evidence import ground
+from isogloss.planning.question import read_question
+
+EXAMPLES = ("baltic", "hundred")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What `plan` optimises for one question, made of the package's own parts."""
+
+    allocator: Allocator
+    box: Box
+    starts: list[np.ndarray]
+    D_start: float
+
+    def search(self) -> Allocation:
+        return self.allocator.best(self.box, self.starts, self.D_start)
+
+
+def task_of(path: Path) -> Task:
+    asked = read_question(path)
+    basis, C = ground(asked), asked.budget.C
+    box = box_of(constraints_of(asked, basis.U), len(basis.U))
+    if (box.share_low > 0).any() or (box.share_high < 1).any():
+        raise SystemExit(f"{path.name} bounds shares, which this benchmark does not pass on to SLSQP")
+    smallest = C / (6 * most_tokens(box)) * (1 + 1e-6)
+    box = Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest), box.N_high)
+    allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
+    D_start = float(np.clip(math.sqrt(C / 6 * 50), C / 6 / box.N_high, C / 6 / box.N_low))
+    starts = starting_mixtures(basis.U, D_start, asked.limits.max_epochs, extra=4, seed=0)
+    return Task(allocator, box, starts, D_start)
+
+
+def slsqp(task: Task) -> tuple[float, int]:
+    """The least objective that SLSQP finds from every start, and how many starts report success."""
+    a, box = task.allocator, task.box
+    U, weights = jnp.asarray(a.U), jnp.asarray(a.weights)
+
+    @jax.jit
+    @jax.value_and_grad
+    def objective(x: Any) -> Any:
+        tokens = jnp.exp(x)
+        return weights @ _losses(a.law, U, a.ceiling, tokens, a.C / (6 * tokens.sum()))
+
+    def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
+        f, g = objective(jnp.asarray(x))
+        return float(f), np.asarray(g, float)
+
+    def log_tokens(x: np.ndarray) -> float:
+        return float(np.log(np.exp(x).sum()))
+
+    def shares(x: np.ndarray) -> np.ndarray:
+        return np.exp(x) / np.exp(x).sum()
+
+    low, high = math.log(a.C / 6 / box.N_high), math.log(a.C / 6 / box.N_low)
+    constraints = [
+        {"type": "ineq", "fun": lambda x: log_tokens(x) - low, "jac": shares},
+        {"type": "ineq", "fun": lambda x: high - log_tokens(x), "jac": lambda x: -shares(x)},
+    ]
+    bounds = [(0.0, math.log(t)) for t in box.tokens_high]
+    best, success = math.inf, 0
+    for p in task.starts:
+        x = np.log(np.maximum(into_box(p, task.D_start, box) * task.D_start, 1.0))
+        found = minimize(
+            value_and_gradient,
+            x,
+            jac=True,
+            method="SLSQP",
+            bounds=bounds,
+            constraints=constraints,
+            options={"maxiter": 1000, "ftol": 1e-12},
+        )
+        success += bool(found.success)
+        if min(c["fun"](found.x) for c in constraints) > -1e-7:
+            best = min(best, float(found.fun))
+    return best, success
+
+
+def search_rows(name: str, task: Task, repeats: int) -> list[Row]:
+    task.search()
+    ours, top = timed(f"{name}, search", task.search, repeats=repeats)
+    ours.objective = top.objective
+    ours.notes = f"compiled; {len(top.shares)} languages; {top.agree} of {top.starts} starts agree"
+    slsqp(task)
+    theirs, (value, success) = timed(f"{name}, SciPy SLSQP", lambda: slsqp(task), repeats=min(repeats, 3))
+    theirs.objective = value
+    excess = value / top.objective - 1
+    theirs.notes = f"{success} of {len(task.starts)} starts report success; best is {excess:+.1e} from isogloss's"
+    theirs.details = {"excess": excess}
+    return [ours, theirs]
+
+
+def process_rows(name: str, path: Path, repeats: int) -> list[Row]:
+    rows = []
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        warm = folder / "warm"
+        cold(["plan", path, "-o", "out"], cache=warm, folder=folder)
+        row, _ = timed(
+            f"{name}, process, warm cache",
+            lambda: cold(["plan", path, "-o", "out"], cache=warm, folder=folder),
+            repeats=repeats,
+            notes="plan.json and plan.html",
+        )
+        rows.append(row)
+        row, _ = timed(
+            f"{name}, process, warm, --json",
+            lambda: cold(["plan", path, "--json"], cache=warm, folder=folder),
+            repeats=repeats,
+            notes="no files",
+        )
+        rows.append(row)
+        empty = iter(range(repeats))
+        row, _ = timed(
+            f"{name}, process, empty cache",
+            lambda: cold(["plan", path, "-o", "out"], cache=folder / f"empty{next(empty)}", folder=folder),
+            repeats=repeats,
+            notes="plan.json and plan.html, compiling everything",
+        )
+        rows.append(row)
+        saved = json.loads((folder / "out" / "plan.json").read_text(encoding="utf-8"))
+        for row in rows:
+            row.objective = saved["mean_loss"]
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer repeats, and nothing is written")
+    repeats = 1 if parser.parse_args().quick else 5
+    rows: list[Row] = []
+    for name in EXAMPLES:
+        path = ROOT / "examples" / f"{name}.toml"
+        rows += process_rows(name, path, repeats)
+        rows += search_rows(name, task_of(path), repeats)
+    show("Plans: weighted mean loss, as ATLAS prints it", rows)
+    if repeats > 1:
+        write("plan_speed", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""Fits of runs whose law is known: what was put in comes out, with intervals, the same every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from simulate import CHINCHILLA, DESIGNS, chinchilla, chinchilla_loss, k_law
+
+from isogloss.fitting import Fit, FitStatus, fit
+from isogloss.laws import DataConstrained, get_law
+
+FREE_OF_DEFAULT = {"phi", "N_per_U"}
+
+
+def values(answer: Fit) -> dict[str, float]:
+    return {e.name: e.value for e in answer.coefficients}
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    return chinchilla().frame(noise=3e-3)
+
+
+@pytest.fixture(scope="module")
+def fitted(frame: pl.DataFrame) -> Fit:
+    return fit("chinchilla", frame, starts=32, draws=100)
+
+
+# --- recovery ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_known_coefficients_come_back(name: str) -> None:
+    design = DESIGNS[name]()
+    answer = fit(design.law, design.frame(), starts=32, draws=0, **design.options)
+    found = values(answer)
+    assert set(design.truth) <= set(found) <= set(design.truth) | FREE_OF_DEFAULT
+    # A and B are the terms at N = D = 1, far outside the runs: an error in the exponent is amplified there.
+    for coefficient, true in design.truth.items():
+        within = 0.02 if coefficient in ("A", "B") else 0.01
+        assert found[coefficient] == pytest.approx(true, rel=within), coefficient
+    assert answer.status is FitStatus.GOOD
+    assert answer.law.name == design.law
+    assert answer.rows.height == len(design.loss)
+    assert np.abs(answer.rows["relative_error"]).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["k-law", "atlas"])
+def test_a_class_serves_as_well_as_its_name(name: str) -> None:
+    design = DESIGNS[name]()
+    by_class = fit(get_law(name), design.frame(), starts=8, draws=0, **design.options)
+    by_name = fit(name, design.frame(), starts=8, draws=0, **design.options)
+    assert by_class.values.tolist() == by_name.values.tolist()
+
+
+def test_predictions_between_the_runs_are_right() -> None:
+    answer = fit("chinchilla", chinchilla().frame(), starts=16, draws=0)
+    N, D = np.array([1e8, 7e8, 2e9]), np.array([5e9, 2e10, 9e10])
+    assert answer.predict(N=N, D=D)["loss"].to_numpy() == pytest.approx(chinchilla_loss(N, D), rel=5e-4)
+
+
+def test_optimum_of_the_fit_is_the_laws_own() -> None:
+    answer = fit("chinchilla", chinchilla().frame(noise=1e-5), starts=16, draws=0)
+    t = CHINCHILLA
+    C = 1e22
+    at = answer.optimum([C]).row(0, named=True)
+    # Where the derivative of the loss along C = 6 N D vanishes, both terms weigh the same.
+    assert t["alpha"] * t["A"] / at["N"] ** t["alpha"] == pytest.approx(
+        t["beta"] * t["B"] / at["D"] ** t["beta"], rel=2e-3
+    )
+    assert 6 * at["N"] * at["D"] == pytest.approx(C, rel=1e-9)
+    a, b = answer.exponents()
+    assert a.value == pytest.approx(t["beta"] / (t["alpha"] + t["beta"]), rel=1e-3)
+    assert a.value + b.value == pytest.approx(1.0)
+
+
+# --- intervals --------------------------------------------------------------------------------------
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+    """A guard against gross error: 20 studies are too few to tell 80 % from 90 %."""
+    design = chinchilla(7, 6)
+    N, D = np.array([5e7, 5e8, 5e9, 5e9]), np.array([2e9, 5e10, 2e10, 1e12])
+    truth = chinchilla_loss(N, D)
+    held, contained = [], []
+    for study in range(20):
+        answer = fit("chinchilla", design.frame(noise=5e-3, seed=100 + study), starts=16, draws=200, seed=study)
+        at = answer.predict(N=N, D=D)
+        held.append((at["low"].to_numpy() <= truth) & (truth <= at["high"].to_numpy()))
+        for e in answer.coefficients:
+            assert e.low is not None
+            assert e.high is not None
+            assert e.low <= e.high
+            contained.append(e.low <= CHINCHILLA[e.name] <= e.high)
+    assert 0.7 <= np.mean(held) < 1.0
+    assert 0.7 <= np.mean(contained) < 1.0
+
+
+def test_noisier_runs_have_wider_intervals() -> None:
+    design = chinchilla()
+    quiet, loud = (fit("chinchilla", design.frame(noise=s), starts=16, draws=100) for s in (1e-3, 1e-2))
+    at = {"N": 1e9, "D": 2e10}
+    widths = [(p["high"] - p["low"])[0] for p in (quiet.predict(at), loud.predict(at))]
+    assert 3 < widths[1] / widths[0] < 30
+
+
+def test_level_sets_the_width(frame: pl.DataFrame, fitted: Fit) -> None:
+    narrow = fit("chinchilla", frame, starts=32, draws=100, level=0.5)
+    for wide, inner in zip(fitted.coefficients, narrow.coefficients, strict=True):
+        assert wide.low is not None
+        assert wide.high is not None
+        assert inner.low is not None
+        assert inner.high is not None
+        assert wide.low < inner.low < inner.value < inner.high < wide.high
+
+
+def test_whole_runs_are_drawn_and_not_their_checkpoints(frame: pl.DataFrame) -> None:
+    """Seven runs of six checkpoints know less than 42 runs: the same rows, wider intervals."""
+    grouped = frame.with_columns(run_id=pl.col("N").rank("dense").cast(pl.Int64).cast(pl.String))
+    ours = fit("chinchilla", grouped, starts=16, draws=100)
+    assert any("intervals rest on 7 runs" in w for w in ours.warnings)
+    counts = ours.rows.group_by("run_id").len()["len"]
+    assert counts.to_list() == [6] * 7
+
+
+# --- the same answer --------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_fit(frame: pl.DataFrame, fitted: Fit) -> None:
+    again = fit("chinchilla", frame, starts=32, draws=100)
+    assert again.to_dict() == fitted.to_dict()
+    assert np.array_equal(again.draws, fitted.draws)
+
+
+def test_other_seeds_find_the_same_optimum(frame: pl.DataFrame, fitted: Fit) -> None:
+    for seed in (1, 2):
+        other = fit("chinchilla", frame, starts=32, draws=100, seed=seed)
+        assert other.values == pytest.approx(fitted.values, rel=1e-6)
+        assert other.objective == pytest.approx(fitted.objective, rel=1e-6)
+        assert not np.array_equal(other.draws, fitted.draws)
+
+
+def test_rows_in_another_order_give_the_same_optimum(frame: pl.DataFrame, fitted: Fit) -> None:
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=3)
+    other = fit("chinchilla", shuffled, starts=32, draws=0)
+    assert other.values == pytest.approx(fitted.values, rel=1e-6)
+
+
+# --- held and free ----------------------------------------------------------------------------------
+
+
+def test_fixed_coefficients_stay(frame: pl.DataFrame, fitted: Fit) -> None:
+    answer = fit("chinchilla", frame, fix={"E": 1.7, "alpha": 0.3}, starts=16, draws=50)
+    found = {e.name: e for e in answer.coefficients}
+    assert (found["E"].value, found["alpha"].value) == (1.7, 0.3)
+    assert all(found[n].held and found[n].low is None and found[n].high is None for n in ("E", "alpha"))
+    assert not any(found[n].held for n in ("A", "B", "beta"))
+    assert np.unique(answer.draws[:, [0, 2]], axis=0).tolist() == [[1.7, 0.3]]
+    assert answer.objective > fitted.objective
+
+
+def test_one_source_can_be_held_alone() -> None:
+    design = DESIGNS["atlas"]()
+    answer = fit("atlas", design.frame(), fix={"tau[deu_Latn]": -0.15}, starts=16, draws=0, **design.options)
+    held = {e.name for e in answer.coefficients if e.held}
+    assert held == {"tau[deu_Latn]", "phi"}
+    assert values(answer)["tau[fra_Latn]"] == pytest.approx(0.3, abs=0.005)
+
+
+def test_defaults_are_held_until_freed() -> None:
+    design = DESIGNS["atlas"]()
+    phi = {
+        free: next(
+            e
+            for e in fit("atlas", design.frame(), free=free, starts=16, draws=0, **design.options).coefficients
+            if e.name == "phi"
+        )
+        for free in ((), ("phi",))
+    }
+    assert phi[()].held
+    assert phi[()].value == 0.0
+    assert not phi[("phi",)].held
+    assert abs(phi[("phi",)].value) < 0.01
+
+
+def test_a_ratio_held_by_default_is_the_published_one() -> None:
+    design = DESIGNS["data-constrained"]()
+    answer = fit(DataConstrained, design.frame(), fix={"R_N": 5.3, "R_D": 15.4}, starts=8, draws=0)
+    assert values(answer)["N_per_U"] == pytest.approx(0.050986517653658275)
+
+
+# --- what the runs do not say -----------------------------------------------------------------------
+
+
+def test_without_repeats_the_decay_is_held_and_named() -> None:
+    design = DESIGNS["atlas"]()
+    once = design.frame().drop([c for c in design.columns if c.startswith("unique:")])
+    answer = fit("atlas", once, starts=8, draws=0, **design.options)
+    assert answer.health.undetermined == ("lambda_",)
+    assert next(e for e in answer.coefficients if e.name == "lambda_").held
+    assert any("no row depends on lambda_" in w for w in answer.warnings)
+
+
+def test_one_size_entangles_the_parameter_term() -> None:
+    one_size = chinchilla().frame().with_columns(N=pl.lit(1e9))
+    answer = fit("chinchilla", one_size, starts=16, draws=0)
+    assert set(answer.health.entangled) == {"E", "A", "alpha"}
+    assert answer.status is not FitStatus.GOOD
+    assert any("cannot be told apart" in w and "alpha" in w for w in answer.warnings)
+
+
+def test_a_bound_that_is_hit_is_reported() -> None:
+    frame = chinchilla().frame().with_columns(loss=pl.col("loss") - 1.82)
+    answer = fit("chinchilla", frame, starts=16, draws=0)
+    assert answer.health.bounds_hit == ("E (lower)",)
+    assert any("E stopped on its lower bound" in w for w in answer.warnings)
+    assert answer.status is FitStatus.WEAK
+
+
+def test_few_starts_are_doubted() -> None:
+    answer = fit("chinchilla", chinchilla().frame(), starts=1, draws=0)
+    assert answer.status is FitStatus.DOUBTFUL
+    assert any("only 1 of 1 starts" in w for w in answer.warnings)
+
+
+def test_an_own_token_column_is_what_counts() -> None:
+    """K languages share the tokens: the law must see D / K of each."""
+    design = k_law()
+    answer = fit("k-law", design.frame(), starts=8, draws=0)
+    assert answer.rows["D_target"].to_numpy() == pytest.approx(design.columns["D"] * design.columns["share:en"])
+    assert sorted(answer.rows["K"].round(9).unique()) == pytest.approx([1, 2, 4, 8])
