@@ -82,11 +82,11 @@ def ground(question: Question) -> Ground:
     )
 
 
-def weakest(kinds: Sequence[Kind]) -> Kind:
-    return max(kinds, key=STRENGTH.index)
+def weakest(kinds: Sequence[str]) -> Kind:
+    return next(kind for kind in reversed(STRENGTH) if kind in kinds)
 
 
-def counted(kinds: Sequence[Kind]) -> str:
+def counted(kinds: Sequence[str]) -> str:
     """How many of each kind, strongest first: "2 published, 1 assumed"."""
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in STRENGTH if kind in kinds)
 
@@ -185,7 +185,7 @@ def _transfer(codes: tuple[str, ...], question: Question) -> tuple[np.ndarray, n
     weights = TransferMatrix.published().weights_for(codes)
     evidence = []
     for i, code in enumerate(codes):
-        kinds: list[Kind] = [k for j, k in enumerate(weights.kind[i]) if j != i]
+        kinds = [str(k) for j, k in enumerate(weights.kind[i]) if j != i]
         source = "ATLAS figure C.2, tau = BTS / (2 - BTS), absent pairs by script and family"
         found = f"weights into {code}: {counted(kinds) or 'no other language'}; {source}"
         evidence.append(Evidence(f"transfer.{code}", weakest(kinds or ["given"]), found))

@@ -8,7 +8,7 @@ import numpy as np
 
 from isogloss.planning.allocate import NOTHING, Allocation
 from isogloss.planning.constraints import Box
-from isogloss.planning.evidence import Evidence, Ground, Kind, counted, weakest
+from isogloss.planning.evidence import Evidence, Ground, counted, weakest
 from isogloss.planning.question import Question
 from isogloss.units import format_quantity
 
@@ -58,13 +58,13 @@ def given(asked: Question) -> list[Evidence]:
 
 def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
     """Evidence of what was computed: predicted, and no better than the weakest number that it rests on."""
-    inputs: dict[str, Kind] = {e.quantity: e.kind for e in basis.evidence}
+    inputs = {e.quantity: e.kind for e in basis.evidence}
     overall = weakest(["predicted", *inputs.values()])
     resting = f"minimises the weighted mean loss; rests on {counted(list(inputs.values()))} inputs"
     out = [Evidence(q, overall, resting) for q in ("N", "D", "shares", "epochs", "mean_loss", "profile")]
     for code in basis.languages:
         kinds = [inputs[f"{part}.{code}"] for part in ("law", "text", "transfer")]
-        rests: list[Kind] = ["predicted", *kinds, inputs["repetition"], inputs["capacity"]]
+        rests = ["predicted", *kinds, inputs["repetition"], inputs["capacity"]]
         parts = ", ".join(f"{part} {k}" for part, k in zip(("law", "text", "transfer"), kinds, strict=True))
         out.append(Evidence(f"loss.{code}", weakest(rests), f"computed at N, D and the shares from: {parts}"))
     out += [Evidence(f"alternatives.{name}", overall, "the same laws at the plan's N and D") for name in alternatives]

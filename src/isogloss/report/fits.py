@@ -14,6 +14,13 @@ from isogloss.report.theme import BLUE, GREEN, GREY, RED, data, line_axis, log_a
 from isogloss.units import format_quantity
 
 GRID = 60
+AXIS_TITLES = {
+    "N": "parameters N",
+    "D": "tokens D",
+    "D_target": "tokens of the target",
+    "U": "unique tokens U",
+    "C": "compute 6 N D (FLOPs)",
+}
 
 
 def fit_cards(fit: Fit) -> list[Card]:
@@ -67,26 +74,26 @@ def _observed(fit: Fit) -> Card:
     )
     dots = alt.Chart(data(rows)).mark_point(color=BLUE, size=28, opacity=0.75).encode(x=x, y=y, tooltip=_tips(fit))
     chart = (line.encode(x=x, y=y) + dots).properties(width="container", height=340)
-    error = fit.rows["relative_error"].abs()
+    half, most = np.quantile(np.abs(fit.rows["relative_error"].to_numpy()), [0.5, 0.9])
     return Card(
         id="observed",
         title="Predicted against observed",
-        sentence=f"Half of the {fit.rows.height} rows are predicted to within {_half(error):.2%}, "
-        f"nine in ten to within {_tail(error):.2%}.",
+        sentence=f"Half of the {fit.rows.height} rows are predicted to within {half:.2%}, "
+        f"nine in ten to within {most:.2%}.",
         charts=(chart,),
         notes=("These are the rows that the law was fitted to: held-out error is larger.",),
     )
 
 
 def _residuals(fit: Fit) -> Card:
-    columns = [c for c in ("N", "D", "D_target", "U", "C") if c in fit.rows.columns or c == "C"]
+    columns = [c for c in AXIS_TITLES if c in fit.rows.columns or c == "C"]
     rows = _points(fit)
     charts = []
     for column in columns:
         values = [r[column] for r in rows if r.get(column) and np.isfinite(r[column]) and r[column] > 0]
         if len(set(values)) < 2:
             continue
-        title = {"N": "parameters N", "C": "compute 6 N D (FLOPs)", "U": "unique tokens U"}.get(column, f"tokens {column}")
+        title = AXIS_TITLES[column]
         x = log_axis(column, title, values, counts=column != "C", most=6)
         y = line_axis("relative_error", "predicted / observed - 1", format="+.1%")
         zero = alt.Chart(data([{"relative_error": 0}])).mark_rule(color=GREY, strokeDash=[4, 4]).encode(y=y)
@@ -142,7 +149,8 @@ def _surface(fit: Fit) -> Card:
     return Card(
         id="surface",
         title=title,
-        sentence=f"The frontier grows as N* = C^{a.value:.3f}{_interval(a)} and D* = C^{b.value:.3f}{_interval(b)}{once}.",
+        sentence=f"The frontier grows as N* = C^{a.value:.3f}{_interval(a)} and "
+        f"D* = C^{b.value:.3f}{_interval(b)}{once}.",
         charts=(alt.layer(*layers).properties(width="container", height=460),),
         notes=("Blue: equal loss. Dotted: equal compute, a decade apart. Red: compute-optimal frontier. Green: runs.",),
     )
@@ -157,17 +165,16 @@ def _optimum(fit: Fit) -> Card:
     interval = (
         f" ({format_quantity(last['N_low'])} to {format_quantity(last['N_high'])})" if "N_low" in frame.columns else ""
     )
-    beyond = fit.rows["N"].max()
-    order = [c for c in ("C", "N", "N_low", "N_high", "D", "D_low", "D_high", "tokens_per_parameter") if c in frame.columns]
+    largest = float(fit.rows["N"].to_numpy().max())
+    order = ("C", "N", "N_low", "N_high", "D", "D_low", "D_high", "tokens_per_parameter")
     return Card(
         id="optimum",
         title=title,
         sentence=f"At {last['C']:.1e} FLOPs the best size is {format_quantity(last['N'])} parameters{interval}.",
-        table=frame.select(order),
+        table=frame.select(c for c in order if c in frame.columns),
         notes=(
             f"The first budget is the largest among the runs, the others ten and a hundred times that. "
-            f"The largest run has {format_quantity(float(beyond))} parameters: beyond it the law extrapolates."  # type: ignore[arg-type]
-            ,
+            f"The largest run has {format_quantity(largest)} parameters: beyond it the law extrapolates.",
         ),
     )
 
@@ -237,8 +244,8 @@ def _iso_flop(N_range: tuple[float, float], D_range: tuple[float, float]) -> lis
 
 
 def _span(column: pl.Series) -> tuple[float, float]:
-    low, high = float(column.min()), float(column.max())  # type: ignore[arg-type]
-    return (low / 1.4, high * 1.4)
+    values = column.to_numpy()
+    return float(values.min()) / 1.4, float(values.max()) * 1.4
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:
@@ -249,11 +256,3 @@ def _linear_ticks(low: float, high: float) -> list[float]:
 
 def _interval(estimate: Any) -> str:
     return "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
-
-
-def _half(error: pl.Series) -> float:
-    return float(error.median())  # type: ignore[arg-type]
-
-
-def _tail(error: pl.Series) -> float:
-    return float(error.quantile(0.9))  # type: ignore[arg-type]

@@ -16,6 +16,8 @@ from isogloss.report.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, d
 from isogloss.units import format_quantity
 
 MIXTURE_COLOURS = {"this plan": BLUE, "uniform": ORANGE, "proportional": GREEN, "temperature": PURPLE, "unimax": SKY}
+MIXTURE_SHAPES = ["circle", "square", "triangle-up", "cross", "diamond"]
+_LEGEND = alt.Legend(orient="top", columns=3)
 # Losses this close to the best are the same to anyone who trains models.
 FLAT = 0.005
 
@@ -28,7 +30,8 @@ def picture_of_plan(plan: Plan) -> Any:
     """Shares, epochs and loss against size, side by side: the plan in one picture."""
     shares, epochs = _share_chart(plan), _epoch_chart(plan, named=False)
     size = _size_chart(plan).properties(width=330, height=max(170, 26 * len(plan.languages)))
-    return alt.hconcat(shares.properties(width=250), epochs.properties(width=130), size, spacing=26).properties(
+    side_by_side = alt.hconcat(shares.properties(width=250), epochs.properties(width=130), size, spacing=26)
+    return side_by_side.resolve_scale(color="independent").properties(
         title=f"{plan.title or 'Plan'}: {format_quantity(plan.N)} parameters, {format_quantity(plan.D)} tokens, "
         f"{plan.C:.3g} FLOPs"
     )
@@ -156,7 +159,12 @@ def _losses(plan: Plan) -> Card:
             x=line_axis("loss", f"expected loss ({plan.loss_unit})", channel="x"),
             y=alt.Y("language:N", sort=_order(plan), title=None),
             color=_mixture_colour(with_plan=True),
-            shape=alt.Shape("mixture:N", title=None, sort=list(MIXTURE_COLOURS)),
+            shape=alt.Shape(
+                "mixture:N",
+                title=None,
+                scale=alt.Scale(domain=list(MIXTURE_COLOURS), range=MIXTURE_SHAPES),
+                legend=_LEGEND,
+            ),
             tooltip=tip,
         )
         .properties(width="container", height=_height(plan))
@@ -199,7 +207,8 @@ def _size_chart(plan: Plan) -> Any:
     y = line_axis("objective", "weighted mean loss")
     tip = [alt.Tooltip("N:Q", format=".3s"), alt.Tooltip("D:Q", format=".3s"), alt.Tooltip("objective:Q", format=".4f")]
     low, high = flat_range(plan)
-    band = alt.Chart(data([{"low": low, "high": high}])).mark_rect(color=BLUE, opacity=0.1).encode(x="low:Q", x2="high:Q")
+    flat = alt.Chart(data([{"low": low, "high": high}]))
+    band = flat.mark_rect(color=BLUE, opacity=0.1).encode(x="low:Q", x2="high:Q")
     layers = [band, alt.Chart(data(inside)).mark_line(color=BLUE, strokeWidth=2.5).encode(x=x, y=y)]
     layers += [
         alt.Chart(data(part)).mark_line(color=BLUE, strokeWidth=2, strokeDash=[2, 4]).encode(x=x, y=y)
@@ -209,9 +218,7 @@ def _size_chart(plan: Plan) -> Any:
     layers.append(alt.Chart(data(rows.to_dicts())).mark_point(opacity=0, size=200).encode(x=x, y=y, tooltip=tip))
     best = [{"N": plan.N, "D": plan.D, "objective": plan.objective, "label": f"{format_quantity(plan.N)}"}]
     layers.append(alt.Chart(data(best)).mark_point(color=RED, filled=True, size=110).encode(x=x, y=y, tooltip=tip))
-    layers.append(
-        alt.Chart(data(best)).mark_text(dy=-14, fontSize=12, fontWeight=600).encode(x=x, y=y, text="label:N")
-    )
+    layers.append(alt.Chart(data(best)).mark_text(dy=-14, fontSize=12, fontWeight=600).encode(x=x, y=y, text="label:N"))
     return alt.layer(*layers)
 
 
@@ -221,7 +228,8 @@ def _alternatives(plan: Plan) -> Card:
     better = [a for a in ranked if a.objective < plan.objective]
     allowed = [a for a in ranked if not a.over_cap]
     if allowed:
-        text = f"The best naive mixture within the limits, {allowed[0].name}, costs {_excess(allowed[0], plan):.2%} more."
+        costs = f"{_excess(allowed[0], plan):.2%}"
+        text = f"The best naive mixture within the limits, {allowed[0].name}, costs {costs} more."
     else:
         text = "No naive mixture keeps to the epoch caps at this size."
     if better:
@@ -284,7 +292,7 @@ def _in_words(quantity: str, names: dict[str, str]) -> str:
 def _mixture_colour(*, with_plan: bool = False) -> Any:
     names = [n for n in MIXTURE_COLOURS if with_plan or n != "this plan"]
     scale = alt.Scale(domain=names, range=[MIXTURE_COLOURS[n] for n in names])
-    return alt.Color("mixture:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=3))
+    return alt.Color("mixture:N", title=None, scale=scale, legend=_LEGEND)
 
 
 def _order(plan: Plan) -> list[str]:

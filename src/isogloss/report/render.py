@@ -24,6 +24,9 @@ from isogloss.units import format_quantity
 COUNTS = {"N", "D", "tokens", "text", "N_low", "N_high", "D_low", "D_high", "low N", "high N", "low D", "high D"}
 PERCENT = {"share", "excess", "against the plan"}
 ROUND = {"C", "FLOPs"}
+# Cells of more text than this get room of their own on a narrow screen.
+LONG = 40
+TWO_PLACES = {"epochs"}
 
 
 def to_html(title: str, subtitle: str, cards: Sequence[Card], warnings: Sequence[str] = ()) -> str:
@@ -86,7 +89,8 @@ def _javascript() -> str:
         return kept.read_text(encoding="utf-8")
     import vl_convert
 
-    script = vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    script = vl_convert.javascript_bundle()  # pyright: ignore[reportCallIssue]  # its stub forgets the default
+    script = script.replace("</script", "<\\/script")
     if kept is not None:
         with new_file(kept) as temporary:
             temporary.write_text(script, encoding="utf-8")
@@ -97,14 +101,18 @@ def _table(frame: pl.DataFrame | None) -> dict[str, Any] | None:
     if frame is None:
         return None
     numeric = [dtype.is_numeric() for dtype in frame.dtypes]
-    rows = [
-        [_cell(value, name) for name, value in zip(frame.columns, row, strict=True)] for row in frame.rows()
-    ]
+    rows = [[_cell(value, name) for name, value in zip(frame.columns, row, strict=True)] for row in frame.rows()]
     return {
         "headers": [
             {"text": name.replace("_", " "), "numeric": n} for name, n in zip(frame.columns, numeric, strict=True)
         ],
-        "rows": [[{"text": text, "numeric": n} for text, n in zip(row, numeric, strict=True)] for row in rows],
+        "rows": [
+            [
+                {"text": text, "kind": "n" if n else "long" if len(text) > LONG else ""}
+                for text, n in zip(row, numeric, strict=True)
+            ]
+            for row in rows
+        ],
     }
 
 
@@ -121,6 +129,8 @@ def _cell(value: Any, column: str) -> str:
         return f"{value:+.2%}" if column != "share" else f"{value:.1%}"
     if column in ROUND:
         return f"{value:.3g}"
+    if column in TWO_PLACES:
+        return f"{value:.2f}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):

@@ -8,8 +8,8 @@ from typing import Any
 
 import altair as alt
 
-# Okabe and Ito's palette.
-BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
+# Okabe and Ito's palette, its blue a little lighter so that it shows on a dark page too.
+BLUE, SKY, GREEN = "#1F82C4", "#56B4E9", "#009E73"
 ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
 GREY = "#8A919A"
 
