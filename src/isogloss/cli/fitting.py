@@ -195,13 +195,11 @@ def _print(answer: Fit, budgets: Sequence[float]) -> None:
 def _print_frontier(answer: Fit, budgets: Sequence[float]) -> None:
     from isogloss.units import format_quantity
 
-    a, b = answer.exponents()
-    console().print(
-        f"\nCompute-optimal: N* = C^{a.value:.3f} {_interval(a.low, a.high)}, D* = C^{b.value:.3f} "
-        f"{_interval(b.low, b.high)} for text seen once",
-        markup=False,
-        soft_wrap=True,
+    grows = ", ".join(
+        f"{symbol}* = C^{e.value:.3f} {_interval(e.low, e.high)}"
+        for symbol, e in zip("ND", answer.exponents(), strict=False)
     )
+    console().print(f"\nCompute-optimal for text seen once: {grows or 'no power law'}", markup=False, soft_wrap=True)
     rows = []
     for row in answer.optimum(budgets).to_dicts():
         cells = [f"{row['C']:.3g}"]

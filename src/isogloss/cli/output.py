@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -32,7 +33,8 @@ def print_table(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]
     for index, header in enumerate(headers):
         table.add_column(header, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # Names such as tau[eng_Latn] are not markup.
+        table.add_row(*map(escape, row))
     console().print(table)
 
 

@@ -105,6 +105,7 @@ def _subtitle(answer: Plan) -> str:
 
 
 def _print(answer: Plan) -> None:
+    from isogloss.report import share
     from isogloss.units import format_quantity
 
     out = console()
@@ -121,7 +122,7 @@ def _print(answer: Plan) -> None:
         [
             f"{row['name']} ({row['language']})",
             row["evidence"],
-            f"{row['share']:.1%}",
+            share(row["share"]),
             format_quantity(row["tokens"]) if row["tokens"] >= 1 else "0",
             format_quantity(row["text"]),
             f"{row['epochs']:.2f}",

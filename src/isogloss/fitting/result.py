@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from isogloss.errors import InputError
+from isogloss.fitting.frontier import evaluate, frontier, has_frontier, is_power_law
 from isogloss.fitting.health import Health
 from isogloss.fitting.layout import Layout
-from isogloss.laws import optimal_allocation
 from isogloss.laws.base import Law
-from isogloss.numerics import jax, jnp
+from isogloss.numerics import jnp
 from isogloss.runs import LeftOut
 
 SCHEMA = 1
@@ -95,7 +94,7 @@ class Fit:
         """Expected loss `(rows,)` without intervals."""
         given = _as_arrays(None, named)
         columns = {c: jnp.asarray(given[c]) for c in self.law.columns}
-        return np.asarray(_evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
+        return np.asarray(evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
 
     def _predict(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         needed = self.law.columns
@@ -106,10 +105,10 @@ class Fit:
                 hint=f"It takes {', '.join(needed)}.",
             )
         columns = {c: jnp.asarray(given[c]) for c in needed}
-        point = np.asarray(_evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
+        point = np.asarray(evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
         if not len(self.draws):
             return point, None, None
-        drawn = np.asarray(_evaluate(self.layout, jnp.asarray(self.draws), columns))
+        drawn = np.asarray(evaluate(self.layout, jnp.asarray(self.draws), columns))
         low, high = np.percentile(drawn, self._tails(), axis=0)
         return point, low, high
 
@@ -123,27 +122,38 @@ class Fit:
 
     @property
     def has_frontier(self) -> bool:
-        """Whether the law has the four coefficients that set the compute-optimal frontier."""
-        return {"A", "alpha", "B", "beta"} <= {e.name for e in self.coefficients}
+        """Whether the law has the coefficients that set the compute-optimal frontier, and the runs tell them."""
+        return has_frontier(self.layout) and not {"A", "alpha", "B", "beta"} & set(self.health.entangled)
 
-    def optimum(self, C: Sequence[float] | np.ndarray) -> pl.DataFrame:
+    def optimum(self, C: Sequence[float] | np.ndarray, *, intervals: bool = True) -> pl.DataFrame:
         """Compute-optimal N* and D* at budgets `C` (FLOPs, 6 N D), with intervals, for text seen once.
 
-        Raises InputError for a law without A, alpha, B, beta.
+        Raises InputError for a law without A, alpha, B, beta, or where the runs cannot tell them apart.
         """
         if not self.has_frontier:
-            raise InputError(f"law {self.law.name} has no compute-optimal frontier in N and D")
+            raise InputError(self.why_no_frontier())
         C = np.asarray(C, float)
-        N, D = _frontier(self._named(self.values[None]), C)
+        N, D = frontier(self.layout, self.values[None], C)
         frame = {"C": C, "N": N[0], "D": D[0], "tokens_per_parameter": D[0] / N[0]}
-        if len(self.draws):
-            for name, drawn in zip("ND", _frontier(self._named(self.draws), C), strict=True):
+        if len(self.draws) and intervals:
+            for name, drawn in zip("ND", frontier(self.layout, self.draws, C), strict=True):
                 low, high = np.percentile(drawn, self._tails(), axis=0)
                 frame |= {f"{name}_low": low, f"{name}_high": high}
         return pl.DataFrame(frame)
 
+    def why_no_frontier(self) -> str:
+        lost = [n for n in ("A", "alpha", "B", "beta") if n in self.health.entangled]
+        if lost:
+            return f"no compute-optimal size: these runs cannot tell {' and '.join(lost)}"
+        return f"no compute-optimal size: law {self.law.name} has no A, alpha, B and beta"
+
     def exponents(self) -> tuple[Estimate, ...]:
-        """a and b of N* = C^a and D* = C^b: a = beta / (alpha + beta), with intervals."""
+        """a and b of N* = C^a and D* = C^b with intervals, a = beta / (alpha + beta).
+
+        Empty for a law whose frontier is not a power law, such as the data-constrained one.
+        """
+        if not is_power_law(self.layout):
+            return ()
         values, drawn = self._named(self.values[None]), self._named(self.draws)
         out = []
         for name, over in (("a", "beta"), ("b", "alpha")):
@@ -233,14 +243,3 @@ def _column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
     if len(values) not in (1, rows):
         raise InputError(f"column {name} has {len(values)} values where others have {rows}")
     return np.broadcast_to(values, (rows,))
-
-
-def _frontier(named: dict[str, np.ndarray], C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    columns = {k: named[k][:, None] for k in ("A", "alpha", "B", "beta")}
-    return optimal_allocation(columns["A"], columns["alpha"], columns["B"], columns["beta"], C)
-
-
-@partial(jax.jit, static_argnums=0)
-def _evaluate(layout: Layout, values: Any, columns: dict[str, Any]) -> Any:
-    """Losses `(draws, rows)` of laws with raw `values` `(draws, slots)`."""
-    return jax.vmap(lambda v: layout.to_law(v).loss(**columns))(values)

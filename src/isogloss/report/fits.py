@@ -134,7 +134,9 @@ def _surface(fit: Fit) -> Card:
         .mark_text(align="right", dy=-7, dx=-2, fontSize=11, color=BLUE, clip=True)
         .encode(x=x, y=y, text="label:N")
     )
-    frontier = fit.optimum(np.geomspace(6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1], GRID))
+    frontier = fit.optimum(
+        np.geomspace(6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1], GRID), intervals=False
+    )
     inside = frontier.filter(pl.col("N").is_between(*N_range) & pl.col("D").is_between(*D_range)).to_dicts()
     layers.append(
         alt.Chart(data(inside))
@@ -144,13 +146,15 @@ def _surface(fit: Fit) -> Card:
     layers.append(
         alt.Chart(data(_points(fit))).mark_point(color=GREEN, size=16, opacity=0.6).encode(x=x, y=y, tooltip=_tips(fit))
     )
-    a, b = fit.exponents()
-    once = " for text seen once" if "U" in fit.law.columns else ""
+    grows = " and ".join(
+        f"{symbol}* = C^{e.value:.3f}{_interval(e)}" for symbol, e in zip("ND", fit.exponents(), strict=False)
+    )
     return Card(
         id="surface",
         title=title,
-        sentence=f"The frontier grows as N* = C^{a.value:.3f}{_interval(a)} and "
-        f"D* = C^{b.value:.3f}{_interval(b)}{once}.",
+        sentence=f"The frontier grows as {grows}."
+        if grows
+        else "The frontier is for text seen once; it is no power law.",
         charts=(alt.layer(*layers).properties(width="container", height=460),),
         notes=("Blue: equal loss. Dotted: equal compute, a decade apart. Red: compute-optimal frontier. Green: runs.",),
     )

@@ -116,6 +116,11 @@ def _table(frame: pl.DataFrame | None) -> dict[str, Any] | None:
     }
 
 
+def share(value: float) -> str:
+    """A share in percent, small ones to two digits: 39.3%, 0.048%."""
+    return f"{value:.1%}" if value >= 0.001 or value == 0 else f"{100 * value:.2g}%"
+
+
 def _cell(value: Any, column: str) -> str:
     if value is None:
         return ""
@@ -126,7 +131,7 @@ def _cell(value: Any, column: str) -> str:
     if column in COUNTS:
         return format_quantity(value) if value >= 1 else "0"
     if column in PERCENT:
-        return f"{value:+.2%}" if column != "share" else f"{value:.1%}"
+        return f"{value:+.2%}" if column != "share" else share(value)
     if column in ROUND:
         return f"{value:.3g}"
     if column in TWO_PLACES:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 
 # Okabe and Ito's palette, its blue a little lighter so that it shows on a dark page too.
 BLUE, SKY, GREEN = "#1F82C4", "#56B4E9", "#009E73"
@@ -34,8 +35,14 @@ def config(*, dark: bool) -> dict[str, Any]:
 
 
 def data(values: Sequence[dict[str, Any]]) -> alt.InlineData:
-    """Inline rows: with types in the encodings, altair needs no data frame library."""
-    return alt.InlineData(values=list(values))
+    """Inline rows: with types in the encodings, altair needs no data frame library. JSON has no infinity."""
+    return alt.InlineData(values=[{k: _plain(v) for k, v in row.items()} for row in values])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def line_axis(field: str, title: str, *, channel: str = "y", format: str = "~g") -> Any:

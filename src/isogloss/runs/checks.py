@@ -76,9 +76,7 @@ def _refuse_same_language(draft: Draft, columns: list[str], names: Names) -> Non
         other = seen.setdefault(names[name], name)
         if other != name:
             what = f"names {other!r} and {name!r} both mean {names[name]}"
-            raise InputError(
-                what, where=f"{draft.source}, column {draft.own('mixture')!r}", hint="Use one spelling."
-            )
+            raise InputError(what, where=f"{draft.source}, column {draft.own('mixture')!r}", hint="Use one spelling.")
 
 
 def check_columns(draft: Draft) -> None:

@@ -88,9 +88,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tokenizer", "text", ("tokeniser",)),
     Column("target_tokens", "non-negative"),
     Column("batch_tokens", "positive", ("tokens_per_batch", "batch_size_tokens")),
-    Column(
-        "context_length", "count", ("sequence_length", "seq_len", "seq_length", "max_seq_len", "block_size")
-    ),
+    Column("context_length", "count", ("sequence_length", "seq_len", "seq_length", "max_seq_len", "block_size")),
     Column("vocab_size", "count", ("vocabulary_size", "n_vocab")),
     Column("init", "text", ("initialisation", "initialization", "init_from")),
     Column("flops_per_token", "positive"),
@@ -114,9 +112,7 @@ def fold(name: str) -> str:
 
 
 def _ranked(column: Column) -> list[str]:
-    return [
-        fold(n) for n in (column.aliases if column.name in column.aliases else (column.name, *column.aliases))
-    ]
+    return [fold(n) for n in (column.aliases if column.name in column.aliases else (column.name, *column.aliases))]
 
 
 _RANKS: dict[str, dict[str, int]] = {
@@ -155,9 +151,7 @@ class Naming:
         return Naming({own: renames.get(name, name) for own, name in self.names.items()}, self.notes)
 
 
-def name_columns(
-    own: Iterable[str], explicit: Mapping[str, str], unit: LossUnit | None, *, source: str
-) -> Naming:
+def name_columns(own: Iterable[str], explicit: Mapping[str, str], unit: LossUnit | None, *, source: str) -> Naming:
     """Give every column of a file its name in the table. `explicit` maps a canonical name or symbol to a
     column."""
     own = list(own)

@@ -36,9 +36,7 @@ def _decode(data: bytes, name: str) -> str:
         utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
         what = f"is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}, line {line}"
         hint = (
-            "It looks like UTF-16; save it as UTF-8."
-            if utf16
-            else "Save it as UTF-8, for example from a text editor."
+            "It looks like UTF-16; save it as UTF-8." if utf16 else "Save it as UTF-8, for example from a text editor."
         )
         raise InputError(what, where=name, hint=hint) from error
     if "\r" in text:

@@ -71,9 +71,7 @@ def duplicates(table: RunTable) -> Iterator[Finding]:
     same = table.frame.select((pl.struct([*key, "loss"]).is_duplicated() & known).alias("r"))["r"]
     if same.any():
         message = f"{_count(same)} with the {', '.join(key)} and loss of another."
-        yield Finding(
-            "duplicate", "error", _rows(table, same), message, "Remove the copies: they count double."
-        )
+        yield Finding("duplicate", "error", _rows(table, same), message, "Remove the copies: they count double.")
     conflicting = repeated & ~same
     if conflicting.any():
         message = f"{_count(conflicting)} with the {', '.join(key)} of another, but another loss."
@@ -176,9 +174,7 @@ def outliers(table: RunTable) -> Iterator[Finding]:
         members = np.flatnonzero(group == label)
         if len(members) > OUTLIER_ROWS:
             message = f"losses were not searched for outliers: more than {OUTLIER_ROWS} rows of one target."
-            yield Finding(
-                "outliers-not-checked", "info", (), message, "Look at the losses of one target at a time."
-            )
+            yield Finding("outliers-not-checked", "info", (), message, "Look at the losses of one target at a time.")
             return
         high[members] = _far_above_peers(N[members], D[members], loss[members])
     if high.any():
@@ -213,9 +209,7 @@ def spread(table: RunTable) -> Iterator[Finding]:
     """Too few rows, or all of one size or one length: what such a table cannot tell."""
     if len(table) < FEW_ROWS:
         message = f"{len(table)} rows cannot hold a law of five coefficients."
-        yield Finding(
-            "few-rows", "warning", (), message, "Add runs, or fix some coefficients from published laws."
-        )
+        yield Finding("few-rows", "warning", (), message, "Add runs, or fix some coefficients from published laws.")
     size = next((c for c in ("params_total", "params_non_embedding") if _has(table, c)), None)
     for column, exponent, name in ((size, "alpha", "N"), ("tokens", "beta", "D")):
         if column and _has(table, column) and table.frame[column].n_unique() == 1 and len(table) > 1:

@@ -20,9 +20,7 @@ _CODE = re.compile(r"[a-z]{2,3}([-_][a-z]{2})?", re.IGNORECASE)
 _NAME = re.compile(r"[^\W\d_]{4,}([ ()'-]+[^\W\d_]+)*\)?")
 _CLONE = re.compile(r".+_clone_?\d*")
 
-_CATCH_ALL = frozenset(
-    {"other", "others", "rest", "total", "all", "average", "avg", "mean", "mix", "mixed", "overall"}
-)
+_CATCH_ALL = frozenset({"other", "others", "rest", "total", "all", "average", "avg", "mean", "mix", "mixed", "overall"})
 
 # Corpora and domains by names that are also codes of small languages.
 _DOMAINS = frozenset(

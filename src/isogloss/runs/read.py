@@ -72,11 +72,7 @@ def _open(source: Any, columns: Mapping[str, str], unit: LossUnit | None) -> tup
     wide = find_wide_losses([] if tidy else free, unit, source=name)
     narrow = [c for c in raw.columns if c not in wide.columns]
     naming = name_columns(narrow, columns, unit, source=name)
-    others = [
-        c
-        for c, n in naming.names.items()
-        if n == c and not n.startswith((SHARE, UNIQUE)) and meaning(c) is None
-    ]
+    others = [c for c, n in naming.names.items() if n == c and not n.startswith((SHARE, UNIQUE)) and meaning(c) is None]
     draft = Draft(tidy_text(raw.rename(dict(naming.names))), naming, name)
     stated = any(n == "mixture" or n.startswith(SHARE) for n in naming.names.values())
     draft.rename(find_mixture_columns(others, stated=stated))
@@ -145,9 +141,7 @@ def _apply(conditions: list[Condition], draft: Draft) -> list[Condition]:
     late: list[Condition] = []
     for condition in conditions:
         name = draft.naming.names.get(condition.column, condition.column)
-        derived = (name.startswith(SHARE) and "mixture" in draft) or (
-            meaning(name) == "tokens" and "flops" in draft
-        )
+        derived = (name.startswith(SHARE) and "mixture" in draft) or (meaning(name) == "tokens" and "flops" in draft)
         try:
             column = find_column(name, draft.frame.columns, source=draft.source)
         except InputError:
@@ -163,11 +157,7 @@ def _leave_out_unfinished(draft: Draft) -> None:
     if "status" not in draft:
         return
     for state in (
-        draft["status"]
-        .cast(pl.String, strict=False)
-        .str.to_lowercase()
-        .drop_nulls()
-        .unique(maintain_order=True)
+        draft["status"].cast(pl.String, strict=False).str.to_lowercase().drop_nulls().unique(maintain_order=True)
     ):
         if state in UNFINISHED:
             status = draft["status"].cast(pl.String, strict=False).str.to_lowercase()
@@ -183,9 +173,7 @@ def _arranged(draft: Draft, mixtures: Mixtures | None) -> pl.DataFrame:
     shares = [c.alias(SHARE + c.name) for c in mixtures.frame.iter_columns()] if mixtures else []
     unique = [frame[c] for c in frame.columns if c.startswith(UNIQUE)]
     placed = {c.name for c in (*known, *unique)}
-    return pl.DataFrame(
-        [*known, *shares, *unique, *(typed(frame[c]) for c in frame.columns if c not in placed)]
-    )
+    return pl.DataFrame([*known, *shares, *unique, *(typed(frame[c]) for c in frame.columns if c not in placed)])
 
 
 def _names_in_use(frame: pl.DataFrame) -> list[str]:

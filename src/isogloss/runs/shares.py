@@ -94,9 +94,7 @@ def names_in_mixture(cells: pl.Series) -> list[str]:
 def _parse_one(text: str, cells: pl.Series, place: Place) -> dict[str, float]:
     def refused(why: str) -> InputError:
         shown = text if len(text) <= 60 else text[:57] + "..."
-        return InputError(
-            f"{shown!r} {why}", where=place(int((cells == text).arg_max() or 0), "mixture"), hint=_FORM
-        )
+        return InputError(f"{shown!r} {why}", where=place(int((cells == text).arg_max() or 0), "mixture"), hint=_FORM)
 
     def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
         mixture = {name.strip(): share for name, share in pairs}
@@ -149,11 +147,7 @@ def check_shares(raw: pl.DataFrame, place: Place) -> Mixtures:
 def _checked(cells: pl.Series, place: Place) -> pl.Series:
     numbers = to_numbers(cells).fill_nan(None)
     name = SHARE + cells.name
-    bad = (
-        (numbers.is_null() & ~missing(cells))
-        | outside(numbers, "non-negative")
-        | (numbers > 1).fill_null(False)
-    )
+    bad = (numbers.is_null() & ~missing(cells)) | outside(numbers, "non-negative") | (numbers > 1).fill_null(False)
     if bad.any():
         row = int(bad.arg_max() or 0)
         hint = "Shares are fractions, not percent. Rename the column if it is not a share."

@@ -55,9 +55,7 @@ def _near_files(path: Path) -> str:
     if not folder.is_dir():
         return f"There is no folder {str(folder)!r} either."
     files = [p.name for p in folder.iterdir() if p.suffix.lower() in READERS]
-    return (
-        unknown_name("file", path.name, files).hint or f"Check the name; the folder {str(folder)!r} exists."
-    )
+    return unknown_name("file", path.name, files).hint or f"Check the name; the folder {str(folder)!r} exists."
 
 
 def _csv(data: bytes, name: str) -> pl.DataFrame:
@@ -100,9 +98,7 @@ def _jsonl_by_line(data: bytes, name: str) -> pl.DataFrame:
             ) from error
         if not isinstance(record, dict):
             what = f"is a JSON {type(record).__name__}, not an object"
-            raise InputError(
-                what, where=f"{name}, line {number}", hint='Write {"N": 1e9, "D": 2e10, "loss": 2.5}.'
-            )
+            raise InputError(what, where=f"{name}, line {number}", hint='Write {"N": 1e9, "D": 2e10, "loss": 2.5}.')
         records.append(record)
     names = dict.fromkeys(key for record in records for key in record)
     return pl.DataFrame([_series(key, [record.get(key) for record in records], name) for key in names])

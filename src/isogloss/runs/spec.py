@@ -57,9 +57,7 @@ class RunSpec:
         _check_shares(self.shares)
         for name, tokens in self.unique_tokens.items():
             if not (math.isfinite(tokens) and tokens > 0):
-                raise InputError(
-                    f"must be positive, got {tokens!r}", where=f"RunSpec, unique_tokens[{name!r}]"
-                )
+                raise InputError(f"must be positive, got {tokens!r}", where=f"RunSpec, unique_tokens[{name!r}]")
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)

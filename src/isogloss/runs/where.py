@@ -13,9 +13,7 @@ from isogloss.errors import InputError
 from isogloss.runs.numbers import to_numbers
 from isogloss.units import parse_quantity
 
-_CONDITION = re.compile(
-    r"\s*(?P<column>[^=!<>]+?)\s*(?P<op>==|!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL
-)
+_CONDITION = re.compile(r"\s*(?P<column>[^=!<>]+?)\s*(?P<op>==|!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
 _EXAMPLE = "Write a column, one of = != < <= > >=, and a value: use=1, tokens<5e20, status!=killed."
 
 _ORDERINGS: dict[str, Callable[[pl.Series, float], pl.Series]] = {
