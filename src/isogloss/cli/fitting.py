@@ -121,7 +121,7 @@ def fit(
     if folder is not None:
         _write(answer, folder)
     if json:
-        optimum = answer.optimum(budgets).to_dicts() if budgets else []
+        optimum = answer.optimum(budgets).to_dicts() if budgets and answer.has_frontier else []
         print_json({**answer.to_dict(), "lint": [f"{f.message} {f.cure}" for f in found], "optimum_at": optimum})
         return
     _print(answer, budgets)
@@ -187,6 +187,8 @@ def _print(answer: Fit, budgets: Sequence[float]) -> None:
     print_table("", ["coefficient", "meaning", "value", low, high], rows, left=2)
     if answer.has_frontier:
         _print_frontier(answer, budgets or answer.default_budgets())
+    else:
+        out.print(f"\nThere is {answer.why_no_frontier()}.", markup=False, soft_wrap=True)
     reasons = Counter(r.reason for r in answer.left_out)
     left_out = "; ".join(f"{count} ({reason})" for reason, count in reasons.items()) or "none"
     out.print(f"\nRows left out: {left_out}", markup=False, soft_wrap=True)

@@ -150,7 +150,7 @@ def _laws(question: Question) -> tuple[dict[str, np.ndarray], list[Evidence], li
         share = "No language has" if len(without) == len(rows) else f"{len(without)} of {len(rows)} languages have no"
         own = "a law of its own" if len(without) == len(rows) else "law of their own"
         warnings.append(
-            f"{share} {own} ({_some(without)}): they get the mean of {_some(list(published))}. "
+            f"{share} {own} ({some(without)}): they get the mean of {some(list(published))}. "
             "Their losses differ only by text and transfer; own runs would tell more."
         )
     if any(need.fit for need in question.languages.values()) and not all(
@@ -225,5 +225,5 @@ def _published_range(question: Question) -> tuple[float, float]:
     return first.N_range or (0.0, float("inf"))
 
 
-def _some(codes: Sequence[str], most: int = 6) -> str:
+def some(codes: Sequence[str], most: int = 6) -> str:
     return ", ".join(codes[:most]) + (f" and {len(codes) - most} more" if len(codes) > most else "")

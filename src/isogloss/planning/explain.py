@@ -8,7 +8,7 @@ import numpy as np
 
 from isogloss.planning.allocate import NOTHING, Allocation
 from isogloss.planning.constraints import Box
-from isogloss.planning.evidence import Evidence, Ground, counted, weakest
+from isogloss.planning.evidence import Evidence, Ground, counted, some, weakest
 from isogloss.planning.question import Question
 from isogloss.units import format_quantity
 
@@ -24,7 +24,7 @@ def binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
     for i in capped:
         by_cap.setdefault(float(f"{box.tokens_high[i] / basis.U[i]:.6g}"), []).append(names[i])
     for epochs, codes in sorted(by_cap.items()):
-        out.append(f"epoch cap {epochs:g}: {', '.join(codes)}")
+        out.append(f"epoch cap {epochs:g}: {some(codes)}")
     for i, code in enumerate(names):
         low, high = box.share_low[i], box.share_high[i]
         if low > 0 and low == high:

@@ -113,7 +113,8 @@ def _surface(fit: Fit) -> Card:
     """Loss over N and D: iso-loss and iso-FLOP lines, the frontier, and the runs."""
     title = "Loss over size and tokens"
     if not (fit.has_frontier and {"N", "D"} <= set(fit.law.columns) <= {"N", "D", "U"}):
-        return Card("surface", title, f"Law {fit.law.name} depends on more than N and D: there is no one surface.")
+        why = f"law {fit.law.name} depends on more than N and D" if fit.has_frontier else fit.why_no_frontier()
+        return Card("surface", title, f"There is no one surface: {why}.")
     N_range, D_range = _span(fit.rows["N"]), _span(fit.rows["D"])
     x = log_axis("N", "parameters N", list(N_range), most=7)
     y = log_axis("D", "tokens D", list(D_range), channel="y", most=8)
@@ -134,9 +135,8 @@ def _surface(fit: Fit) -> Card:
         .mark_text(align="right", dy=-7, dx=-2, fontSize=11, color=BLUE, clip=True)
         .encode(x=x, y=y, text="label:N")
     )
-    frontier = fit.optimum(
-        np.geomspace(6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1], GRID), intervals=False
-    )
+    budgets = np.geomspace(6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1], GRID)
+    frontier = fit.optimum(budgets, intervals=False)
     inside = frontier.filter(pl.col("N").is_between(*N_range) & pl.col("D").is_between(*D_range)).to_dicts()
     layers.append(
         alt.Chart(data(inside))
@@ -152,9 +152,7 @@ def _surface(fit: Fit) -> Card:
     return Card(
         id="surface",
         title=title,
-        sentence=f"The frontier grows as {grows}."
-        if grows
-        else "The frontier is for text seen once; it is no power law.",
+        sentence=f"The frontier grows as {grows or 'no power law'}, for text seen once.",
         charts=(alt.layer(*layers).properties(width="container", height=460),),
         notes=("Blue: equal loss. Dotted: equal compute, a decade apart. Red: compute-optimal frontier. Green: runs.",),
     )
@@ -163,7 +161,7 @@ def _surface(fit: Fit) -> Card:
 def _optimum(fit: Fit) -> Card:
     title = "Compute-optimal size and tokens"
     if not fit.has_frontier:
-        return Card("optimum", title, f"Law {fit.law.name} has no A, alpha, B and beta, and so no frontier.")
+        return Card("optimum", title, f"There is {fit.why_no_frontier()}.")
     frame = fit.optimum(fit.default_budgets())
     last = frame.row(-1, named=True)
     interval = (
