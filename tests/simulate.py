@@ -87,9 +87,7 @@ def family() -> Design:
     t = {"E": 1.1, "A": 400.0, "alpha": 0.34, "B": 600.0, "beta": 0.29, "gamma": 0.12}
     N, D, p = grid(np.geomspace(3e7, 3e9, 4), np.geomspace(1e9, 3e11, 4), [0.1, 0.25, 0.5, 1])
     loss = (t["E"] + t["A"] / N ** t["alpha"] + t["B"] / D ** t["beta"]) * p ** -t["gamma"]
-    return Design(
-        "family", t, {"N": N, "D": D, "target": ["de"] * len(N), "share:de": p, "share:en": 1 - p}, loss
-    )
+    return Design("family", t, {"N": N, "D": D, "target": ["de"] * len(N), "share:de": p, "share:en": 1 - p}, loss)
 
 
 def atlas() -> Design:

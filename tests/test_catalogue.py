@@ -327,9 +327,9 @@ def test_build_makes_atlas_monolingual_unless_told_otherwise() -> None:
     assert isinstance(law, laws.Atlas)
     assert np.shape(law.tau) == (0,)
     assert law.tau_other == law.phi == 0.0
-    other = entry.build(lambda_=0.065, tau=[0.2], tau_other=-0.1, interference="equal dose")
+    other = entry.build(lambda_=0.065, tau=[0.2], tau_other=-0.1, dose="equal")
     assert isinstance(other, laws.Atlas)
-    assert other.interference == "equal dose"
+    assert other.dose == "equal"
 
 
 def test_build_does_not_overrule_what_was_published() -> None:

@@ -43,18 +43,18 @@ def test_published_laws_pass(entry: Entry) -> None:
     check_law(entry.build(**{name: STAND_INS[name] for name in entry.missing}))
 
 
-@pytest.mark.parametrize("interference", ["linear", "equal dose"])
+@pytest.mark.parametrize("dose", ["linear", "equal"])
 @pytest.mark.parametrize("tau", [(), (0.3, 0.1), (-0.4, -0.4), (0.3, -0.4, 0.2)], ids=str)
-def test_atlas_passes_with_any_weights(interference: str, tau: tuple[float, ...]) -> None:
-    check_law(Atlas(**{**ATLAS, "tau": np.array(tau), "tau_other": -0.1, "interference": interference}))
+def test_atlas_passes_with_any_weights(dose: str, tau: tuple[float, ...]) -> None:
+    check_law(Atlas(**{**ATLAS, "tau": np.array(tau), "tau_other": -0.1, "dose": dose}))
 
 
 @pytest.mark.parametrize(
-    "interference",
+    "dose",
     [
         "linear",
         pytest.param(
-            "equal dose",
+            "equal",
             marks=pytest.mark.xfail(
                 raises=LawCheckError,
                 reason="a weight that falls below zero joins the dose at once: the loss jumps there",
@@ -62,8 +62,8 @@ def test_atlas_passes_with_any_weights(interference: str, tau: tuple[float, ...]
         ),
     ],
 )
-def test_atlas_passes_with_a_neutral_source_beside_a_harmful_one(interference: str) -> None:
-    check_law(Atlas(**{**ATLAS, "tau": np.array([0.0]), "tau_other": -0.1, "interference": interference}))
+def test_atlas_passes_with_a_neutral_source_beside_a_harmful_one(dose: str) -> None:
+    check_law(Atlas(**{**ATLAS, "tau": np.array([0.0]), "tau_other": -0.1, "dose": dose}))
 
 
 # --- broken laws ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from isogloss.errors import unknown_name
+from isogloss.errors import InputError, unknown_name
 from isogloss.numerics import jnp
 
 
@@ -85,6 +85,10 @@ def get_objective(name: str, *, delta: float | None = None) -> Objective:
     """The objective called `name`; InputError with near misses if there is none."""
     if name not in OBJECTIVES:
         raise unknown_name("objective", name, OBJECTIVES)
-    if name == HuberLogLoss.name and delta is not None and math.isfinite(delta):
-        return HuberLogLoss(delta)
-    return OBJECTIVES[name]()
+    if delta is None:
+        return OBJECTIVES[name]()
+    if name != HuberLogLoss.name:
+        raise InputError(f"objective {name} has no delta", hint=f"Only {HuberLogLoss.name} has.")
+    if not (math.isfinite(delta) and delta > 0):
+        raise InputError(f"delta must be positive, got {delta:g}", hint="The field uses 1e-3.")
+    return HuberLogLoss(delta)

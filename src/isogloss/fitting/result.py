@@ -15,6 +15,7 @@ from isogloss.errors import InputError
 from isogloss.fitting.frontier import evaluate, frontier, has_frontier, is_power_law
 from isogloss.fitting.health import Health
 from isogloss.fitting.layout import Layout
+from isogloss.fitting.points import points_for
 from isogloss.laws.base import Law
 from isogloss.numerics import jnp
 from isogloss.runs import LeftOut
@@ -85,32 +86,26 @@ class Fit:
         Takes the law's columns by name, scalars or arrays that broadcast: `fit.predict(N=1e9, D=[2e10, 4e10])`.
         The interval is of the law's own loss, not of one run's noise around it.
         """
-        given = _as_arrays(columns, named)
-        point, low, high = self._predict(given)
+        given = points_for(type(self.law), self.layout.sources, columns, named)
+        point = self.point(**{c: given[c] for c in self.law.columns})
+        low, high = self._interval(given)
         shown = {k: v for k, v in given.items() if v.ndim == 1}
         return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
 
     def point(self, **named: Any) -> np.ndarray:
         """Expected loss `(rows,)` without intervals."""
-        given = _as_arrays(None, named)
+        given = points_for(type(self.law), self.layout.sources, None, named)
         columns = {c: jnp.asarray(given[c]) for c in self.law.columns}
         return np.asarray(evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
 
-    def _predict(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        needed = self.law.columns
-        missing = [c for c in needed if c not in given]
-        if missing:
-            raise InputError(
-                f"law {self.law.name} needs {', '.join(missing)} to predict",
-                hint=f"It takes {', '.join(needed)}.",
-            )
-        columns = {c: jnp.asarray(given[c]) for c in needed}
-        point = np.asarray(evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
+    def _interval(self, given: dict[str, np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
         if not len(self.draws):
-            return point, None, None
-        drawn = np.asarray(evaluate(self.layout, jnp.asarray(self.draws), columns))
-        low, high = np.percentile(drawn, self._tails(), axis=0)
-        return point, low, high
+            return None, None
+        columns = {c: jnp.asarray(given[c]) for c in self.law.columns}
+        low, high = np.percentile(
+            np.asarray(evaluate(self.layout, jnp.asarray(self.draws), columns)), self._tails(), axis=0
+        )
+        return low, high
 
     @property
     def values(self) -> np.ndarray:
@@ -218,28 +213,3 @@ class Fit:
         from isogloss.fitting.store import save_fit
 
         return save_fit(self, folder)
-
-
-def _as_arrays(columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    given = dict(named)
-    if columns is not None:
-        source = columns.to_dict(as_series=False) if isinstance(columns, pl.DataFrame) else columns
-        given = {**source, **given}
-    arrays = {}
-    for name, value in given.items():
-        try:
-            arrays[name] = np.asarray(value, float)
-        except (TypeError, ValueError):
-            continue  # a text column beside the law's own
-    if not arrays:
-        raise InputError("nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10.")
-    rows = max((a.shape[0] for a in arrays.values() if a.ndim), default=1)
-    return {
-        k: np.broadcast_to(a, (rows, *a.shape[1:])) if a.ndim != 1 else _column(k, a, rows) for k, a in arrays.items()
-    }
-
-
-def _column(name: str, values: np.ndarray, rows: int) -> np.ndarray:
-    if len(values) not in (1, rows):
-        raise InputError(f"column {name} has {len(values)} values where others have {rows}")
-    return np.broadcast_to(values, (rows,))

@@ -18,6 +18,7 @@ from isogloss.laws import get_law
 from isogloss.runs import LeftOut
 
 MARKER = "fit.json"
+FILES = (MARKER, "draws.parquet", "rows.parquet")
 
 
 def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = None) -> Path:
@@ -35,24 +36,23 @@ def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = Non
 
 
 def load_fit(folder: str | Path) -> Fit:
-    """Read a fit that `Fit.save` wrote. Raises InputError if the folder holds none or one of another schema."""
+    """Read a fit that `Fit.save` wrote. Raises InputError if it is not whole, damaged, or of another schema."""
     path = Path(folder)
+    for name in FILES:
+        if not (path / name).is_file():
+            raise InputError(
+                f"no fit in {path}: {name} is not there", hint="Give a folder that `isogloss fit` wrote, or fit again."
+            )
     try:
         saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
         draws = pl.read_parquet(path / "draws.parquet")
         rows = pl.read_parquet(path / "rows.parquet")
-    except FileNotFoundError as missing:
-        raise InputError(
-            f"no fit in {path} ({Path(missing.filename or MARKER).name} is not there)",
-            hint="Give a folder that `isogloss fit` wrote.",
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, pl.exceptions.ComputeError) as broken:
-        raise InputError(f"the fit cannot be read: {broken}", where=str(path), hint="Fit again.") from None
-    if saved.get("schema") != SCHEMA:
-        raise InputError(
-            f"schema {saved.get('schema')} of this fit is not {SCHEMA}", where=str(path), hint="Fit again."
-        )
-    return _from_saved(saved, draws, rows)
+        schema = saved["schema"]
+        if schema == SCHEMA:
+            return _from_saved(saved, draws, rows)
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as broken:
+        raise InputError(f"the fit is damaged: {broken!r}", where=str(path), hint="Fit again.") from None
+    raise InputError(f"schema {schema} of this fit is not {SCHEMA}", where=str(path), hint="Fit again.")
 
 
 def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) -> Fit:
