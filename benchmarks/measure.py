@@ -17,6 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
+# Work of others on this machine when the benchmark began: above about 0.5, read times as upper ends.
+LOAD_BEFORE = round(os.getloadavg()[0], 2)
 
 
 @dataclass
@@ -61,7 +63,12 @@ def cold(arguments: Sequence[str | Path], *, cache: Path, folder: Path) -> str:
 def setting() -> dict[str, Any]:
     """What the numbers depend on, and nothing that names a machine."""
     packages = {name: version(name) for name in ("isogloss", "jax", "numpy", "scipy")}
-    return {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), **packages}
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": LOAD_BEFORE,
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def show(title: str, rows: Sequence[Row]) -> None:

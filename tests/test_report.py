@@ -1,4 +1,4 @@
-"""The pages that plans and fits make: self-contained, inert to what users write, and true to the numbers."""
+"""Cards that say what the plan and the fit say, on pages that hold everything and load nothing."""
 
 from __future__ import annotations
 
@@ -7,153 +7,325 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import altair as alt
 import numpy as np
 import polars as pl
 import pytest
 
+from isogloss import languages
 from isogloss.errors import InputError
 from isogloss.fitting import Fit, fit
+from isogloss.laws.base import Law, Value, coefficient
 from isogloss.planning import Plan, plan
 from isogloss.report import Card, fit_cards, picture_of_plan, plan_cards, save_picture, to_html
+from isogloss.report.javascript import bundle
+from isogloss.report.plan_charts import row_height
+from isogloss.report.plan_rows import top_rows
 from isogloss.report.plans import FLAT, flat_range
+from isogloss.report.specs import panels
+from isogloss.report.words import about, cell, language_names, listed, per_cent, percent, quantity, value
+
+ATTACK = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def baltic() -> Plan:
-    return plan(Path(__file__).parent.parent / "examples" / "baltic.toml")
+    wanted = ["Estonian", "Latvian", "Lithuanian", "Finnish", "English"]
+    return plan({"budget": "1e22", "languages": wanted, "title": "A Baltic model"})
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Fit:
-    rng = np.random.default_rng(0)
-    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 2e11, 6)))
-    loss = (1.8 + 480 / N**0.35 + 2000 / D**0.37) * np.exp(rng.normal(0, 0.003, len(N)))
-    return fit("chinchilla", pl.DataFrame({"N": N, "D": D, "loss": loss}), draws=100)
+def hundred() -> Plan:
+    by_text = sorted(languages.all_languages(), key=lambda entry: -(entry.utf8_bytes or 0))
+    codes = ["eng_Latn", *(e.code for e in by_text if e.code != "eng_Latn")][:100]
+    return plan({"budget": "1e24", "languages": codes})
 
 
-def specs_in(page: str) -> dict:
-    found = re.search(r'<script type="application/json" id="specs">(.*?)</script>', page, re.DOTALL)
-    assert found
-    return json.loads(found[1])
+@pytest.fixture(scope="module")
+def chinchilla() -> Fit:
+    N, D = (a.ravel() for a in np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(2e9, 4e11, 6)))
+    noise = np.random.default_rng(0).normal(0, 0.002, N.shape)
+    loss = (1.7 + 400 / N**0.34 + 2000 / D**0.37) * np.exp(noise)
+    runs = pl.DataFrame({"run_id": [f"run{i}" for i in range(len(N))], "N": N, "D": D, "loss": loss})
+    return fit("chinchilla", runs, starts=16, draws=60)
 
 
-def values_of(spec: dict, layer: dict | None = None) -> list[dict]:
-    return spec["datasets"][(layer or spec)["data"]["name"]]
+class NoTokens(Law, name="no-tokens", source="made up for a test"):
+    """L = E + A/N^alpha: a law without a data term."""
+
+    E: Value = coefficient("irreducible loss", log=False, of_loss=True, start=(0.1, 0.9))
+    A: Value = coefficient("parameter term", of_loss=True, scales={"N": "alpha"}, start=(0.02, 0.6))
+    alpha: Value = coefficient("parameter exponent", upper=3.0, start=(0.1, 1.2))
+
+    def loss(self, N: Any) -> Any:
+        return self.E + self.A / N**self.alpha
 
 
-def test_a_page_loads_nothing_from_the_network(baltic: Plan) -> None:
-    page = to_html("Plan", "", plan_cards(baltic))
-    outside_script = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert not re.search(r"(src|href)\s*=", outside_script)
-    assert "@import" not in outside_script
-    assert "url(" not in outside_script
-    assert not re.search(r"<script[^>]*\ssrc=", page)
+def card(cards: list[Card], name: str) -> Card:
+    return next(c for c in cards if c.id == name)
 
 
-def test_every_chart_has_a_place_on_the_page(baltic: Plan, fitted: Fit) -> None:
-    for cards in (plan_cards(baltic), fit_cards(fitted)):
-        page = to_html("title", "", cards)
-        specs = specs_in(page)
-        assert specs
-        assert all(f'<div class="chart" id="{name}">' in page for name in specs)
+def specs_in(page: str) -> list[dict[str, Any]]:
+    return [
+        json.loads(text) for text in re.findall(r'<script type="application/json" data-chart.*?>(.*?)</script>', page)
+    ]
 
 
-@pytest.mark.parametrize("attack", ["<script>alert(1)</script>", "</script><b>", "<!--", "\u2028"])
-def test_what_users_write_stays_text(attack: str) -> None:
-    import altair as alt
-
-    chart = alt.Chart(alt.InlineData(values=[{"x": attack}])).mark_point().encode(x="x:N")
-    card = Card("c", attack, attack, charts=(chart,), table=pl.DataFrame({attack: [attack]}), notes=(attack,))
-    page = to_html(attack, attack, [card], [attack])
-    assert "<script>alert" not in page
-    assert page.count("</script>") == to_html("t", "", [Card("c", "", "", charts=(chart,))]).count("</script>")
-    assert values_of(specs_in(page)["c-0"]) == [{"x": attack}]
+def without_scripts(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_warnings_stand_on_the_page_in_full(baltic: Plan) -> None:
-    page = to_html("t", "", plan_cards(baltic), ["beware of <this>"])
-    assert "beware of &lt;this&gt;" in page
+def test_page_loads_nothing(baltic: Plan) -> None:
+    page = to_html(baltic.title, "five languages", plan_cards(baltic), baltic.warnings)
+    text = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert set(re.findall(r"""\s(?:src|href|action|poster|srcset)\s*=\s*["']?(.)""", text)) == {"#"}
+    assert not re.search(r"<script[^>]*\ssrc", page)
+    assert "@import" not in page.split("</style>")[0]
+    assert "url(" not in page.split("</style>")[0]
+    policy = re.search(r'Content-Security-Policy" content="(.*?)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#39;none&#39;; script-src &#39;sha256-")
+    assert "http" not in policy[1]
 
 
-def test_the_charts_show_the_plans_own_numbers(baltic: Plan) -> None:
-    specs = specs_in(to_html("t", "", plan_cards(baltic)))
-    bars = values_of(specs["mixture-0"], specs["mixture-0"]["layer"][0])
-    assert [row["share"] for row in bars] == pytest.approx(list(baltic.shares), rel=1e-6)
-    epochs = values_of(specs["mixture-1"], specs["mixture-1"]["layer"][0])
-    assert [row["epochs"] for row in epochs] == pytest.approx(list(baltic.epochs), rel=1e-6)
-    dots = values_of(specs["losses-0"])
-    mine = {row["language"]: row["loss"] for row in dots if row["mixture"] == "this plan"}
-    assert sorted(mine.values()) == pytest.approx(sorted(baltic.loss), rel=1e-6)
+def test_page_holds_the_libraries_once(baltic: Plan) -> None:
+    page = to_html("t", "s", plan_cards(baltic))
+    assert page.count("window.vegaEmbed=") == 1
+    assert len(re.findall(r"<script>", page)) == 2
 
 
-def test_every_language_is_in_the_table(baltic: Plan) -> None:
-    table = next(card.table for card in plan_cards(baltic) if card.id == "plan")
+def test_page_without_charts_needs_no_script() -> None:
+    page = to_html("t", "", [Card("a", "A", "There is nothing to draw.")])
+    assert "<script" not in page
+    assert "There is nothing to draw." in page
+
+
+def test_what_users_write_is_inert() -> None:
+    frame = pl.DataFrame({f"head {ATTACK}": [ATTACK, "</td>"]})
+    data = alt.InlineData(values=[{"name": "</script><img src=x onerror=alert(1)>", "value": 1}])
+    chart = alt.Chart(data).mark_bar().encode(x="value:Q", y="name:N").properties(title=ATTACK)
+    hostile = Card("a", ATTACK, ATTACK, chart=chart, table=frame, notes=(ATTACK,))
+    page = to_html(ATTACK, ATTACK, [hostile], [ATTACK])
+    assert ATTACK not in page
+    assert "<img" not in without_scripts(page)
+    assert page.count("</script>") == len(re.findall(r"<script[ >]", page))
+    (spec,) = specs_in(page)
+    assert spec["title"] == ATTACK
+
+
+def test_specs_are_json_and_valid_vega_lite(baltic: Plan, chinchilla: Fit) -> None:
+    for cards in (plan_cards(baltic), fit_cards(chinchilla)):
+        specs = specs_in(to_html("t", "s", cards))
+        assert len(specs) == sum(len(panels(c.chart)) for c in cards if c.chart is not None)
+        for spec in specs:
+            assert spec["width"] == "container"
+        for drawn in cards:
+            if drawn.chart is not None:
+                drawn.chart.to_dict(validate=True)
+
+
+def test_numbers_that_are_not_finite_are_refused_or_dashed() -> None:
+    chart = alt.Chart(alt.InlineData(values=[{"x": float("nan")}])).mark_point().encode(x="x:Q")
+    with pytest.raises(ValueError):
+        to_html("t", "s", [Card("a", "A", "s", chart=chart)])
+    assert cell(float("nan"), "loss") == cell(None, "loss") == "–"
+
+
+def test_warnings_stand_open_before_the_cards(baltic: Plan) -> None:
+    page = to_html("t", "s", plan_cards(baltic), ["Mind the gap.", "And the step."])
+    assert page.index("Mind the gap.") < page.index('class="card"')
+    assert "<details" not in page[: page.index('class="card"')]
+
+
+def test_plan_cards_repeat_the_plans_numbers(baltic: Plan) -> None:
+    cards = plan_cards(baltic)
+    assert [c.id for c in cards] == ["plan", "mixture", "losses", "size", "alternatives", "evidence"]
+    assert f"Train {about(baltic.N)} parameters on {quantity(baltic.D)} tokens" in cards[0].sentence
+    table = card(cards, "mixture").table
     assert table is not None
-    assert set(table["code"]) == set(baltic.languages)
+    by_code = dict(zip(table["Code"], table.iter_rows(named=True), strict=True))
+    for i, code in enumerate(baltic.languages):
+        assert by_code[code]["Share, %"] == pytest.approx(baltic.shares[i])
+        assert by_code[code]["Tokens seen"] == pytest.approx(baltic.shares[i] * baltic.D)
+        assert by_code[code]["Epochs"] == pytest.approx(baltic.epochs[i])
+    losses = card(cards, "losses").table
+    assert losses is not None
+    assert sorted(losses["This plan"]) == pytest.approx(sorted(baltic.loss))
 
 
-def test_the_flat_range_is_where_the_profile_says(baltic: Plan) -> None:
+def test_evidence_is_counted_and_complete(baltic: Plan) -> None:
+    rests = card(plan_cards(baltic), "evidence")
+    inputs = [e for e in baltic.evidence if e.quantity.split(".")[0] in ("text", "law", "transfer")]
+    assert f"{len(inputs) + 3} inputs" in rests.sentence  # weights, repetition and capacity beside them
+    assert rests.table is not None
+    told = " ".join(rests.table["What"])
+    for name in language_names(baltic.languages).values():
+        assert name in told
+
+
+def test_flat_range_is_where_the_profile_says(baltic: Plan) -> None:
     low, high = flat_range(baltic)
     assert low < baltic.N < high
-    N, objective = (baltic.profile[c].to_numpy() for c in ("N", "objective"))
-    inside = (low * 1.001 < N) & (high / 1.001 > N)
-    assert (objective[inside] <= baltic.objective * (1 + FLAT) + 1e-9).all()
-    assert (objective[~inside] >= baltic.objective * (1 + FLAT) - 1e-3).all()
+    x, y = np.log(baltic.profile["N"].to_numpy()), baltic.profile["objective"].to_numpy()
+    for end in (low, high):
+        assert np.interp(np.log(end), x, y) == pytest.approx(baltic.objective * (1 + FLAT))
+    assert f"{about(low)} to {about(high)}" in card(plan_cards(baltic), "size").sentence
 
 
-def test_a_fit_page_says_what_the_fit_found(fitted: Fit) -> None:
-    cards = {card.id: card for card in fit_cards(fitted)}
-    assert {"coefficients", "observed", "residuals", "surface", "optimum", "left-out"} == set(cards)
-    table = cards["coefficients"].table
+def test_mixtures_that_break_the_caps_are_named_as_such(baltic: Plan) -> None:
+    sentence = card(plan_cards(baltic), "alternatives").sentence
+    for alternative in baltic.alternatives:
+        if alternative.objective < baltic.objective:
+            assert alternative.over_cap
+            assert "only by repeating" in sentence
+            assert alternative.name in sentence
+
+
+def test_a_hundred_languages_stay_legible(hundred: Plan) -> None:
+    shown = top_rows(hundred)
+    assert len(shown) == 31
+    assert shown[-1].name == "70 others"
+    assert sum(r.share for r in shown) == pytest.approx(1)
+    cards = plan_cards(hundred)
+    specs = {c.id: panels(c.chart) for c in cards if c.chart is not None}
+    assert row_height(100) >= 16
+    assert all(spec["height"] == 31 * row_height(31) for spec in specs["mixture"])
+    assert specs["losses"][0]["height"] == 100 * row_height(100)
+    page = without_scripts(to_html("t", "s", cards))
+    names = language_names(hundred.languages)
+    assert len(set(names.values())) == 100
+    for code, name in names.items():
+        assert code in page
+        assert name.replace("'", "&#39;") in page
+
+
+def test_one_language_and_a_fixed_size() -> None:
+    limits = {"min_params": "1B", "max_params": "1B"}
+    one = plan({"budget": "1e19", "languages": ["Swahili"], "limits": limits})
+    page = to_html("t", "s", plan_cards(one))
+    assert "one size only" in page
+    assert len(specs_in(page)) > 2
+
+
+def test_fit_cards_repeat_the_fits_numbers(chinchilla: Fit) -> None:
+    cards = fit_cards(chinchilla)
+    assert [c.id for c in cards] == ["coefficients", "observed", "residuals", "surface", "optimum", "left-out"]
+    table = card(cards, "coefficients").table
     assert table is not None
-    assert dict(zip(table["coefficient"], table["value"], strict=True)) == {
-        e.name: e.value for e in fitted.coefficients
-    }
-    assert cards["surface"].charts
+    assert table["Value"].to_list() == [e.value for e in chinchilla.coefficients]
+    optimum = card(cards, "optimum").table
+    assert optimum is not None
+    expected = chinchilla.optimum(chinchilla.default_budgets())
+    assert optimum["Parameters N*"].to_list() == expected["N"].to_list()
+    half = np.median(np.abs(chinchilla.rows["relative_error"].to_numpy()))
+    assert per_cent(float(half)) in card(cards, "observed").sentence
+    assert "No row was left out" in card(cards, "left-out").sentence
 
 
-def test_iso_loss_lines_have_the_loss_that_they_say(fitted: Fit) -> None:
-    from isogloss.report.fits import _iso_loss
+def test_iso_loss_lines_lie_on_their_loss(chinchilla: Fit) -> None:
+    from isogloss.report.fit_surface import surface_of
 
-    lines = _iso_loss(fitted, (1e8, 1e10), (2e9, 2e11))
-    assert len({row["loss"] for row in lines}) >= 4
-    N, D, level = (np.array([row[k] for row in lines]) for k in ("N", "D", "loss"))
-    assert fitted.point(N=N, D=D) == pytest.approx(level, rel=2e-4)
-
-
-def test_a_law_without_a_surface_says_why() -> None:
-    rng = np.random.default_rng(1)
-    rows = [
-        {"N": n, "D": d, "loss": 1 + 300 * k**0.1 / n**0.4 + 40 * k**-0.05 / (d / k) ** 0.2, "target": "en"}
-        | {f"share:{c}": (1 / k if i < k else 0.0) for i, c in enumerate(("en", "de", "fr", "es"))}
-        for n in (1e8, 1e9, 4e9)
-        for d in (2e9, 2e10, 2e11)
-        for k in (1, 2, 4)
-    ]
-    frame = pl.DataFrame(rows).with_columns(loss=pl.col("loss") * np.exp(rng.normal(0, 1e-3, len(rows))))
-    cards = {card.id: card for card in fit_cards(fit("k-law", frame, draws=0))}
-    assert not cards["surface"].charts
-    assert "more than N and D" in cards["surface"].sentence
+    surface = surface_of(chinchilla)
+    assert len({p["loss"] for p in surface.iso_loss}) >= 5
+    N, D, loss = (np.array([p[k] for p in surface.iso_loss]) for k in ("N", "D", "loss"))
+    assert chinchilla.predict(N=N, D=D)["loss"].to_numpy() == pytest.approx(loss, rel=2e-3)
+    for point in surface.optima:
+        assert 6 * point["N"] * point["D"] == pytest.approx(point["C"])
 
 
-@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<svg")])
-def test_a_plan_as_a_picture(baltic: Plan, tmp_path: Path, suffix: str, start: bytes) -> None:
-    path = save_picture(picture_of_plan(baltic), tmp_path / f"plan{suffix}")
-    assert path.read_bytes().startswith(start)
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+def test_a_law_without_a_frontier_says_so() -> None:
+    N = np.geomspace(1e7, 1e10, 20)
+    runs = pl.DataFrame({"N": N, "D": np.full(20, 1e11), "loss": 2 + 50 / N**0.3})
+    cards = fit_cards(fit(NoTokens, runs, starts=8, draws=0))
+    assert "no compute-optimal size" in card(cards, "optimum").sentence
+    assert card(cards, "optimum").table is None
+    assert card(cards, "surface").chart is None
+    assert to_html("t", "s", cards)
 
 
-def test_a_picture_of_an_unknown_format_is_refused(baltic: Plan, tmp_path: Path) -> None:
+def test_rows_left_out_are_grouped_by_reason(chinchilla: Fit) -> None:
+    from dataclasses import replace
+
+    from isogloss.runs import LeftOut
+
+    out = (LeftOut(3, "a", "no loss"), LeftOut(5, None, "no loss"), LeftOut(9, "b", "diverged"))
+    left = card(fit_cards(replace(chinchilla, left_out=out)), "left-out")
+    assert left.table is not None
+    assert left.table["Rows"].to_list() == [2, 1]
+    assert "3 (a) and 5" in left.table["Which, by row of the file"][0]
+
+
+def test_pictures(tmp_path: Path, baltic: Plan) -> None:
+    svg = save_picture(picture_of_plan(baltic), tmp_path / "plan.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<svg")
+    assert "Estonian" in svg
+    width = re.search(r'width="(\d+)"', svg)
+    assert width is not None
+    assert 700 <= int(width[1]) <= 1000
+    png = save_picture(card(plan_cards(baltic), "losses"), tmp_path / "losses.PNG").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["losses.PNG", "plan.svg"]
+
+
+def test_pictures_that_cannot_be(tmp_path: Path, baltic: Plan) -> None:
     with pytest.raises(InputError, match="picture format"):
         save_picture(picture_of_plan(baltic), tmp_path / "plan.gif")
+    with pytest.raises(InputError, match="has no chart"):
+        save_picture(Card("a", "A", "Nothing to draw."), tmp_path / "a.svg")
     assert not list(tmp_path.iterdir())
 
 
-def test_pages_need_no_pandas() -> None:
-    script = (
-        "import sys; from isogloss.planning import plan; from isogloss.report import plan_cards, to_html; "
-        "p = plan({'budget': '1e20', 'languages': ['est', 'eng']}); to_html('t', '', plan_cards(p)); "
-        "sys.exit('pandas' in sys.modules)"
+def test_the_bundle_is_kept_and_made_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOGLOSS_CACHE_DIR", str(tmp_path))
+    bundle.cache_clear()
+    made = bundle()
+    (kept,) = (tmp_path / "javascript").iterdir()
+    assert kept.read_text(encoding="utf-8") == made
+    assert "</script" not in made
+    bundle.cache_clear()
+    monkeypatch.setenv("ISOGLOSS_CACHE_DIR", "")
+    assert bundle() == made
+    bundle.cache_clear()
+
+
+def test_pandas_and_torch_are_not_loaded() -> None:
+    code = (
+        "import sys; from isogloss.planning import plan; from isogloss.report import plan_cards, to_html\n"
+        "to_html('t', 's', plan_cards(plan({'budget': '1e20', 'languages': ['Estonian', 'Finnish']})))\n"
+        "assert not {'pandas', 'torch', 'pyarrow'} & set(sys.modules), 'loaded'"
     )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.3473, "0.3473"),
+        (477.826, "477.8"),
+        (38105.5, "38,110"),
+        (1.1444e6, "1.144e6"),
+        (-0.0979, "−0.0979"),
+        (0, "0"),
+    ],
+)
+def test_values_for_people(number: float, text: str) -> None:
+    assert value(number) == text
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.3926, "39.3"), (0.041, "4.1"), (0.00023, "0.023"), (-0.013, "−1.3"), (1e-7, "0"), (1, "100.0")],
+)
+def test_per_cent_for_people(fraction: float, text: str) -> None:
+    assert percent(fraction) == text
+
+
+def test_names_and_lists() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(list("abcdefgh"), most=4) == "a, b, c and 5 more"
+    names = language_names(["uzn_Latn", "uzn_Cyrl", "ekk_Latn"])
+    assert names["ekk_Latn"] == "Estonian"
+    assert names["uzn_Latn"] != names["uzn_Cyrl"]

@@ -74,3 +74,8 @@ def progress_bar() -> Iterator[Any]:
 def number(value: float | None, digits: int = 4) -> str:
     """A number for people; an empty cell where there is none."""
     return "" if value is None else f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, small ones to two digits: 39.3%, 0.048%."""
+    return f"{share:.1%}" if share >= 0.001 or share == 0 else f"{100 * share:.2g}%"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from isogloss.cli.output import Json, console, number, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.output import Json, console, number, percent, print_json, print_table, print_warnings, progress_bar
 
 if TYPE_CHECKING:
     from isogloss.planning import Plan
@@ -105,7 +105,6 @@ def _subtitle(answer: Plan) -> str:
 
 
 def _print(answer: Plan) -> None:
-    from isogloss.report import share
     from isogloss.units import format_quantity
 
     out = console()
@@ -122,7 +121,7 @@ def _print(answer: Plan) -> None:
         [
             f"{row['name']} ({row['language']})",
             row["evidence"],
-            share(row["share"]),
+            percent(row["share"]),
             format_quantity(row["tokens"]) if row["tokens"] >= 1 else "0",
             format_quantity(row["text"]),
             f"{row['epochs']:.2f}",

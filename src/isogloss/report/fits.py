@@ -2,259 +2,274 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import numpy as np
 import polars as pl
 
-from isogloss.fitting import Fit
 from isogloss.report.card import Card
-from isogloss.report.theme import BLUE, GREEN, GREY, RED, data, line_axis, log_axis
-from isogloss.units import format_quantity
+from isogloss.report.fit_charts import fit_points, observed_chart, residuals_chart, surface_chart, tokens_column
+from isogloss.report.fit_surface import has_surface, surface_of
+from isogloss.report.words import about, count, flops, listed, per_cent, quantity, value
 
-GRID = 60
-AXIS_TITLES = {
-    "N": "parameters N",
-    "D": "tokens D",
-    "D_target": "tokens of the target",
-    "U": "unique tokens U",
-    "C": "compute 6 N D (FLOPs)",
-}
+if TYPE_CHECKING:
+    from isogloss.fitting import Estimate, Fit
+
+# An interval wider than this factor does not place an optimum.
+WIDE = 10.0
+FIRST_ROWS = 8
 
 
 def fit_cards(fit: Fit) -> list[Card]:
-    return [_coefficients(fit), _observed(fit), _residuals(fit), _surface(fit), _optimum(fit), _left_out(fit)]
+    """The coefficients and how far to trust them, where the law is off, what it recommends, what it left out."""
+    points = fit_points(fit)
+    return [
+        coefficients_card(fit),
+        observed_card(fit, points),
+        residuals_card(fit, points),
+        surface_card(fit, points),
+        optimum_card(fit),
+        left_out_card(fit),
+    ]
 
 
-def _coefficients(fit: Fit) -> Card:
-    health = fit.health
-    frame = fit.summary().select(
-        pl.col("name").alias("coefficient"),
-        "meaning",
-        "value",
-        "low",
-        "high",
-        pl.when(pl.col("held")).then(pl.lit("held")).otherwise(pl.lit("fitted")).alias("how"),
-    )
+def coefficients_card(fit: Fit) -> Card:
+    profiles = {p.name: p for p in fit.health.profiles}
+    level = f"{fit.level:.0%}".replace("%", "\u00a0%")
+    columns = {
+        "Coefficient": [e.name for e in fit.coefficients],
+        "Value": [e.value for e in fit.coefficients],
+        f"{level} interval from": [e.low for e in fit.coefficients],
+        "to": [e.high for e in fit.coefficients],
+        "Fits as well from": [_end(profiles.get(e.name), "low") for e in fit.coefficients],
+        "up to": [_end(profiles.get(e.name), "high") for e in fit.coefficients],
+        "How": ["held" if e.held else "fitted" for e in fit.coefficients],
+        "Meaning": [e.meaning for e in fit.coefficients],
+    }
+    free = [e for e in fit.coefficients if not e.held]
+    shown = [e for e in free if e.name in ("alpha", "beta")] or free[:2]
     return Card(
         id="coefficients",
         title="Coefficients",
-        sentence=f"{fit.status.value[0].upper()}{fit.status.value[1:]}.",
-        table=frame,
-        notes=(
-            f"{health.agree} of {health.starts} starts reach the best objective ({fit.objective_name}, "
-            f"{fit.objective:.6g}). Condition {health.condition:.2g}. "
-            f"Bounds hit: {', '.join(health.bounds_hit) or 'none'}.",
-            f"Intervals: {fit.level:.0%}, {len(fit.draws):,} bootstrap resamples of whole runs. N and D are counts, "
-            f"N is params_{fit.params}, loss in {fit.unit}. Source of the law: {fit.law.source}.",
-            *_profile_notes(fit),
-        ),
+        sentence=f"{fit.rows.height:,} rows give {listed([_with_interval(e) for e in shown])}; {_health(fit)}.",
+        table=pl.DataFrame(columns, schema_overrides={f"{level} interval from": pl.Float64, "to": pl.Float64}),
+        notes=_coefficient_notes(fit),
+        formats={"Fits as well from": "number", "up to": "number"},
     )
 
 
-def _profile_notes(fit: Fit) -> list[str]:
-    parts = [
-        f"{p.name} {'below ' if p.open_low else ''}{p.low:.3g} to {'above ' if p.open_high else ''}{p.high:.3g}"
-        for p in fit.health.profiles
-    ]
-    return [f"Values that fit as well, all else refitted (95 %): {'; '.join(parts)}."] if parts else []
-
-
-def _observed(fit: Fit) -> Card:
-    rows = _points(fit)
-    low = min(min(r["loss"], r["predicted"]) for r in rows)
-    high = max(max(r["loss"], r["predicted"]) for r in rows)
-    scale = alt.Scale(domain=[low * 0.98, high * 1.02], type="log", nice=False)
-    ticks = _linear_ticks(low, high)
-    x = alt.X("predicted:Q", title=f"predicted loss ({fit.unit})", scale=scale, axis=alt.Axis(values=ticks))
-    y = alt.Y("loss:Q", title=f"observed loss ({fit.unit})", scale=scale, axis=alt.Axis(values=ticks))
-    line = alt.Chart(data([{"predicted": v, "loss": v} for v in (low * 0.98, high * 1.02)])).mark_line(
-        color=GREY, strokeDash=[4, 4]
-    )
-    dots = alt.Chart(data(rows)).mark_point(color=BLUE, size=28, opacity=0.75).encode(x=x, y=y, tooltip=_tips(fit))
-    chart = (line.encode(x=x, y=y) + dots).properties(width="container", height=340)
-    half, most = np.quantile(np.abs(fit.rows["relative_error"].to_numpy()), [0.5, 0.9])
+def observed_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
+    error = fit.rows["relative_error"].abs().to_numpy()
+    worst = fit.rows.row(int(np.argmax(error)), named=True)
+    name = worst.get("run_id") or f"row {worst['row']}"
+    half, most = np.quantile(error, [0.5, 0.9])
     return Card(
         id="observed",
         title="Predicted against observed",
-        sentence=f"Half of the {fit.rows.height} rows are predicted to within {half:.2%}, "
-        f"nine in ten to within {most:.2%}.",
-        charts=(chart,),
-        notes=("These are the rows that the law was fitted to: held-out error is larger.",),
+        sentence=f"Half of the {fit.rows.height:,} rows are predicted to within {per_cent(half)} and nine in ten to "
+        f"within {per_cent(most)}; the worst, {name}, is off by {per_cent(worst['relative_error'], signed=True)}.",
+        chart=observed_chart(fit, points),
+        notes=("These rows are the ones that the law was fitted to: on others it errs more.",),
     )
 
 
-def _residuals(fit: Fit) -> Card:
-    columns = [c for c in AXIS_TITLES if c in fit.rows.columns or c == "C"]
-    rows = _points(fit)
-    charts = []
-    for column in columns:
-        values = [r[column] for r in rows if r.get(column) and np.isfinite(r[column]) and r[column] > 0]
-        if len(set(values)) < 2:
-            continue
-        title = AXIS_TITLES[column]
-        x = log_axis(column, title, values, counts=column != "C", most=6)
-        y = line_axis("relative_error", "predicted / observed - 1", format="+.1%")
-        zero = alt.Chart(data([{"relative_error": 0}])).mark_rule(color=GREY, strokeDash=[4, 4]).encode(y=y)
-        dots = alt.Chart(data(rows)).mark_point(color=BLUE, size=20, opacity=0.7).encode(x=x, y=y, tooltip=_tips(fit))
-        charts.append((zero + dots).properties(width="container", height=220))
-    worst = fit.rows.sort(pl.col("relative_error").abs(), descending=True).row(0, named=True)
+def residuals_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
+    tokens = tokens_column(fit)
+    titles = {
+        "N": "parameters N",
+        tokens or "D": "training tokens D" if tokens == "D" else "tokens of the target",
+        "C": "compute 6 N D, FLOPs",
+        "epochs": "epochs D / U",
+    }
+    columns = {
+        name: title for name, title in titles.items() if len({p[name] for p in points if p.get(name, 0) > 0}) > 1
+    }
+    if not columns:
+        return Card(
+            "residuals", "Residuals", "All rows have one size and one number of tokens: errors have no trend to show."
+        )
     return Card(
         id="residuals",
         title="Residuals",
-        sentence=f"The worst row, {worst.get('run_id') or worst['row']}, is off by {worst['relative_error']:+.1%}. "
-        "A trend along an axis would mean that the law bends where the runs do not.",
-        charts=tuple(charts),
+        sentence=_drift(points, columns),
+        chart=residuals_chart(points, columns),
+        notes=("A trend or a bend along an axis is what the law does not describe, and grows when it extrapolates.",),
     )
 
 
-def _surface(fit: Fit) -> Card:
-    """Loss over N and D: iso-loss and iso-FLOP lines, the frontier, and the runs."""
+def surface_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
     title = "Loss over size and tokens"
-    if not (fit.has_frontier and {"N", "D"} <= set(fit.law.columns) <= {"N", "D", "U"}):
-        why = f"law {fit.law.name} depends on more than N and D" if fit.has_frontier else fit.why_no_frontier()
-        return Card("surface", title, f"There is no one surface: {why}.")
-    N_range, D_range = _span(fit.rows["N"]), _span(fit.rows["D"])
-    x = log_axis("N", "parameters N", list(N_range), most=7)
-    y = log_axis("D", "tokens D", list(D_range), channel="y", most=8)
-    layers = [
-        alt.Chart(data(_iso_flop(N_range, D_range)))
-        .mark_line(color=GREY, opacity=0.55, strokeDash=[2, 4], clip=True)
-        .encode(x=x, y=y, detail="C:N", tooltip=[alt.Tooltip("C:Q", format=".0e", title="FLOPs")])
-    ]
-    lines = _iso_loss(fit, N_range, D_range)
-    layers.append(
-        alt.Chart(data(lines))
-        .mark_line(color=BLUE, strokeWidth=1.6, clip=True)
-        .encode(x=x, y=y, detail="loss:N", order="N:Q", tooltip=[alt.Tooltip("loss:Q", format=".3f")])
-    )
-    ends = [max((r for r in lines if r["loss"] == loss), key=lambda r: r["N"]) for loss in {r["loss"] for r in lines}]
-    layers.append(
-        alt.Chart(data([{**r, "label": f"{r['loss']:.2f}"} for r in ends]))
-        .mark_text(align="right", dy=-7, dx=-2, fontSize=11, color=BLUE, clip=True)
-        .encode(x=x, y=y, text="label:N")
-    )
-    budgets = np.geomspace(6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1], GRID)
-    frontier = fit.optimum(budgets, intervals=False)
-    inside = frontier.filter(pl.col("N").is_between(*N_range) & pl.col("D").is_between(*D_range)).to_dicts()
-    layers.append(
-        alt.Chart(data(inside))
-        .mark_line(color=RED, strokeWidth=3, clip=True)
-        .encode(x=x, y=y, order="N:Q", tooltip=[alt.Tooltip(f"{c}:Q", format=".3g") for c in ("C", "N", "D")])
-    )
-    layers.append(
-        alt.Chart(data(_points(fit))).mark_point(color=GREEN, size=16, opacity=0.6).encode(x=x, y=y, tooltip=_tips(fit))
-    )
-    grows = " and ".join(
-        f"{symbol}* = C^{e.value:.3f}{_interval(e)}" for symbol, e in zip("ND", fit.exponents(), strict=False)
-    )
-    return Card(
-        id="surface",
-        title=title,
-        sentence=f"The frontier grows as {grows or 'no power law'}, for text seen once.",
-        charts=(alt.layer(*layers).properties(width="container", height=460),),
-        notes=("Blue: equal loss. Dotted: equal compute, a decade apart. Red: compute-optimal frontier. Green: runs.",),
-    )
+    if not has_surface(fit):
+        others = [c for c in fit.law.columns if c not in ("N", "D")]
+        return Card(
+            "surface",
+            title,
+            f"Loss is no surface over N and D here: law {fit.law.name} also depends on {listed(others, most=9)}.",
+        )
+    notes = ["Blue lines join equal loss, dashed lines equal compute (FLOPs); grey points are the runs."]
+    if "U" in fit.law.columns:
+        notes.append("Drawn for text seen once: as many unique tokens as the run sees.")
+    if not fit.has_frontier:
+        sentence = f"Loss falls in both, but there is {fit.why_no_frontier()}."
+    else:
+        sentence = _frontier_sentence(fit)
+        notes.append("The orange line is the compute-optimal frontier, with its points at the budgets below.")
+    return Card("surface", title, sentence, chart=surface_chart(surface_of(fit), points), notes=tuple(notes))
 
 
-def _optimum(fit: Fit) -> Card:
+def optimum_card(fit: Fit) -> Card:
     title = "Compute-optimal size and tokens"
     if not fit.has_frontier:
         return Card("optimum", title, f"There is {fit.why_no_frontier()}.")
     frame = fit.optimum(fit.default_budgets())
-    last = frame.row(-1, named=True)
-    interval = (
-        f" ({format_quantity(last['N_low'])} to {format_quantity(last['N_high'])})" if "N_low" in frame.columns else ""
-    )
-    largest = float(fit.rows["N"].to_numpy().max())
-    order = ("C", "N", "N_low", "N_high", "D", "D_low", "D_high", "tokens_per_parameter")
+    words = {
+        "C": "Compute, FLOPs",
+        "N": "Parameters N*",
+        "N_low": "N* from",
+        "N_high": "N* to",
+        "D": "Tokens D*",
+        "D_low": "D* from",
+        "D_high": "D* to",
+        "tokens_per_parameter": "Tokens per parameter",
+    }
+    kept = {column: header for column, header in words.items() if column in frame.columns}
+    last = frame.row(1, named=True)
+    largest = float(fit.rows["N"].max())  # type: ignore[arg-type]
+    notes = [
+        f"The first budget is the largest among the runs, the others ten and a hundred times that; the largest run has "
+        f"{quantity(largest)} parameters. Intervals hold {fit.level:.0%} of bootstrap refits."
+        if len(fit.draws)
+        else "The fit has no intervals: it was asked for 0 draws."
+    ]
+    if set(fit.law.columns) - {"N", "D"}:
+        notes.append("For text seen once.")
+    formats = {header: "flops" if column == "C" else "quantity" for column, header in kept.items()}
+    formats["Tokens per parameter"] = "value"
     return Card(
         id="optimum",
         title=title,
-        sentence=f"At {last['C']:.1e} FLOPs the best size is {format_quantity(last['N'])} parameters{interval}.",
-        table=frame.select(c for c in order if c in frame.columns),
-        notes=(
-            f"The first budget is the largest among the runs, the others ten and a hundred times that. "
-            f"The largest run has {format_quantity(largest)} parameters: beyond it the law extrapolates.",
-        ),
+        sentence=_optimum_sentence(last, largest),
+        table=frame.select(list(kept)).rename(kept),
+        notes=tuple(notes),
+        formats=formats,  # type: ignore[arg-type]
     )
 
 
-def _left_out(fit: Fit) -> Card:
+def left_out_card(fit: Fit) -> Card:
+    title = "Rows left out"
     if not fit.left_out:
-        return Card("left-out", "Rows left out", f"None: all {fit.rows.height} rows were used.")
-    reasons: dict[str, list[int]] = {}
+        return Card("left-out", title, f"No row was left out: all {fit.rows.height:,} were used.")
+    reasons: dict[str, list[str]] = {}
     for item in fit.left_out:
-        reasons.setdefault(item.reason, []).append(item.row)
-    frame = pl.DataFrame(
+        reasons.setdefault(item.reason, []).append(f"{item.row} ({item.run_id})" if item.run_id else str(item.row))
+    groups = sorted(reasons.items(), key=lambda group: -len(group[1]))
+    table = pl.DataFrame(
         {
-            "reason": list(reasons),
-            "rows": [len(rows) for rows in reasons.values()],
-            "which": [", ".join(map(str, rows[:12])) + (" ..." if len(rows) > 12 else "") for rows in reasons.values()],
+            "Reason": [reason for reason, _ in groups],
+            "Rows": [len(which) for _, which in groups],
+            "Which, by row of the file": [listed(which, most=FIRST_ROWS) for _, which in groups],
         }
     )
     return Card(
-        "left-out",
-        "Rows left out",
-        f"{len(fit.left_out)} rows of {fit.source} were left out; {fit.rows.height} were used.",
-        table=frame,
+        id="left-out",
+        title=title,
+        sentence=_left_out_sentence(fit, groups[0][0], len(groups[0][1])),
+        table=table,
+        formats={"Rows": "value"},
     )
 
 
-def _points(fit: Fit) -> list[dict[str, Any]]:
-    tokens = "D" if "D" in fit.rows.columns else "D_target"
-    frame = fit.rows
-    if {"N", tokens} <= set(frame.columns):
-        frame = frame.with_columns(C=6 * pl.col("N") * pl.col(tokens))
-    return frame.to_dicts()
+def _left_out_sentence(fit: Fit, reason: str, rows: int) -> str:
+    left = len(fit.left_out)
+    text = f"{count(left, 'row')} of {left + fit.rows.height:,} {'was' if left == 1 else 'were'} left out"
+    return f"{text}: {reason}." if rows == left else f"{text}, {rows:,} of them because of “{reason}”."
 
 
-def _tips(fit: Fit) -> list[Any]:
-    named = [alt.Tooltip(f"{c}:N") for c in ("run_id", "target", "row") if c in fit.rows.columns]
-    numbers = [alt.Tooltip(f"{c}:Q", format=".3s") for c in ("N", "D", "D_target", "U") if c in fit.rows.columns]
-    losses = [alt.Tooltip("loss:Q", format=".4f"), alt.Tooltip("predicted:Q", format=".4f")]
-    return [*named, *numbers, *losses, alt.Tooltip("relative_error:Q", format="+.2%", title="error")]
+def _with_interval(estimate: Estimate, *, named: bool = True) -> str:
+    name = f"{estimate.name} = " if named else ""
+    if estimate.low is None or estimate.high is None:
+        return f"{name}{estimate.value:.3g}"
+    return f"{name}{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
 
 
-def _iso_loss(fit: Fit, N_range: tuple[float, float], D_range: tuple[float, float]) -> list[dict[str, Any]]:
-    """Points of lines of equal loss: at each N, the D that reaches it (loss falls in D)."""
-    N, D = np.geomspace(*N_range, GRID), np.geomspace(*D_range, 2 * GRID)
-    grid_N, grid_D = (a.ravel() for a in np.meshgrid(N, D, indexing="ij"))
-    given = {"N": grid_N, "D": grid_D} | ({"U": grid_D} if "U" in fit.law.columns else {})
-    loss = fit.point(**given).reshape(len(N), len(D))
-    levels = _levels(fit.rows["loss"].to_numpy(), loss)
-    rows = []
-    for level in levels:
-        for i, n in enumerate(N):
-            falling = loss[i][::-1]
-            if falling[0] <= level <= falling[-1]:
-                log_D = np.interp(level, falling, np.log(D[::-1]))
-                rows.append({"N": float(n), "D": float(np.exp(log_D)), "loss": float(level)})
-    return rows
+def _health(fit: Fit) -> str:
+    """How far the coefficients can be trusted, the gravest thing first."""
+    health = fit.health
+    agree = "all" if health.agree == health.starts else f"{health.agree} of"
+    if health.agree < max(2, health.starts // 20):
+        agree = f"only {agree}"
+    parts = []
+    loose = [p.name for p in health.profiles if not p.determined and p.name not in health.entangled]
+    if health.entangled:
+        parts.append(f"the runs cannot tell {listed(health.entangled, most=9)} apart")
+    if health.bounds_hit:
+        parts.append(f"{listed(health.bounds_hit, most=9)} stopped on a bound")
+    if loose:
+        parts.append(f"{listed(loose, most=9)} {'is' if len(loose) == 1 else 'are'} poorly determined")
+    starts = f"{agree} {health.starts} starts agree"
+    if not parts:
+        return f"{starts}, and the runs determine every coefficient"
+    return f"{starts}, but {listed(parts, most=9)}"
 
 
-def _levels(observed: np.ndarray, surface: np.ndarray) -> np.ndarray:
-    low, high = max(surface.min(), observed.min() * 0.98), min(surface.max(), np.quantile(observed, 0.98))
-    return np.round(np.geomspace(low, high, 9)[1:-1], 2)
+def _end(profile: Any, side: str) -> str:
+    if profile is None:
+        return ""
+    beyond = {"low": "below ", "high": "above "}[side] if getattr(profile, f"open_{side}") else ""
+    return beyond + value(getattr(profile, side))
 
 
-def _iso_flop(N_range: tuple[float, float], D_range: tuple[float, float]) -> list[dict[str, Any]]:
-    low, high = 6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1]
-    decades = 10.0 ** np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
-    return [{"C": float(C), "N": float(n), "D": float(C / (6 * n))} for C in decades for n in N_range]
+def _coefficient_notes(fit: Fit) -> tuple[str, ...]:
+    health = fit.health
+    notes = [
+        f"N and D are counts; N is {fit.params.replace('_', '-')} parameters; loss is in {fit.unit}. "
+        f"Law: {fit.law.source}.",
+        f"Objective {fit.objective_name}, {value(fit.objective)}; {health.converged} of {health.starts} starts "
+        f"converged; condition {value(health.condition)}; on a bound: {listed(health.bounds_hit, most=9)}.",
+        f"Intervals come from {len(fit.draws):,} bootstrap resamples of whole runs. “Fits as well” is the profile: "
+        "values that the runs cannot rule out at 95 %, all other coefficients being refitted.",
+    ]
+    if health.undetermined:
+        notes.append(f"No row depends on {listed(health.undetermined, most=9)}: held at a default, not fitted.")
+    return tuple(notes)
 
 
-def _span(column: pl.Series) -> tuple[float, float]:
-    values = column.to_numpy()
-    return float(values.min()) / 1.4, float(values.max()) * 1.4
+def _drift(points: list[dict[str, Any]], columns: dict[str, str]) -> str:
+    """How much the mean error moves over a tenfold of each column, against its own uncertainty."""
+    slopes = {}
+    for name in columns:
+        at = [(np.log10(p[name]), p["relative_error"]) for p in points if p.get(name, 0) > 0]
+        x, y = np.array(at).T
+        if len(x) > 3 and np.ptp(x) > 0:
+            fitted, covariance = np.polyfit(x, y, 1, cov=True)
+            slopes[name] = (float(fitted[0]), float(np.sqrt(covariance[0, 0])))
+    if not slopes:
+        return "There are too few rows to see a trend in the errors."
+    name, (slope, error) = max(slopes.items(), key=lambda item: abs(item[1][0]) / max(item[1][1], 1e-12))
+    per = f"{per_cent(slope, signed=True)} (± {per_cent(2 * error)}) for each tenfold of {columns[name].split(',')[0]}"
+    if abs(slope) <= 2 * error:
+        return f"The errors have no linear trend beyond their noise; the clearest is {per}."
+    return f"The errors drift by {per}."
 
 
-def _linear_ticks(low: float, high: float) -> list[float]:
-    step = 10 ** np.floor(np.log10(max(high - low, 1e-9) / 4))
-    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= 7)
-    return [float(f"{v:.6g}") for v in np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step]
+def _frontier_sentence(fit: Fit) -> str:
+    exponents = fit.exponents()
+    if exponents:
+        a, b = (f"C^{_with_interval(e, named=False)}" for e in exponents)
+        return f"At the best use of compute, size grows as {a} and tokens as {b}."
+    first, _, last = fit.optimum(fit.default_budgets(), intervals=False).to_dicts()
+    return (
+        f"At the best use of compute, a hundred times the compute is {last['N'] / first['N']:.2g} times the size and "
+        f"{last['D'] / first['D']:.2g} times the tokens."
+    )
 
 
-def _interval(estimate: Any) -> str:
-    return "" if estimate.low is None else f" ({estimate.low:.3f} to {estimate.high:.3f})"
+def _optimum_sentence(row: dict[str, Any], largest: float) -> str:
+    where = f"At {flops(row['C'])} FLOPs the best is {about(row['N'])} parameters"
+    if "N_low" not in row:
+        return f"{where} on {about(row['D'])} tokens."
+    interval = f"{about(row['N_low'])} to {about(row['N_high'])}"
+    if row["N_high"] / row["N_low"] > WIDE:
+        return f"{where}, but anything from {interval} fits the runs: they do not place the optimum."
+    beyond = f", {row['N'] / largest:.2g} times the largest run" if row["N"] > 1.5 * largest else ""
+    return f"{where} ({interval}) on {about(row['D'])} tokens{beyond}."

@@ -2,316 +2,297 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 import polars as pl
 
-from isogloss import languages as _languages
-from isogloss.planning import Plan
 from isogloss.report.card import Card
-from isogloss.report.theme import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, data, line_axis, log_axis
-from isogloss.units import format_quantity
+from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
+from isogloss.report.plan_evidence import evidence_card
+from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, top_rows
+from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity, times
 
-MIXTURE_COLOURS = {"this plan": BLUE, "uniform": ORANGE, "proportional": GREEN, "temperature": PURPLE, "unimax": SKY}
-MIXTURE_SHAPES = ["circle", "square", "triangle-up", "cross", "diamond"]
-_LEGEND = alt.Legend(orient="top", columns=3)
+if TYPE_CHECKING:
+    from isogloss.planning import Alternative, Plan
+
 # Losses this close to the best are the same to anyone who trains models.
 FLAT = 0.005
 
 
 def plan_cards(plan: Plan) -> list[Card]:
-    return [_headline(plan), _mixture(plan), _losses(plan), _sizes(plan), _alternatives(plan), _evidence(plan)]
+    """What to train, on which mixture, what it should reach, how much the size matters, and on what that rests."""
+    return [
+        answer_card(plan),
+        mixture_card(plan),
+        loss_card(plan),
+        size_card(plan),
+        naive_card(plan),
+        evidence_card(plan),
+    ]
 
 
 def picture_of_plan(plan: Plan) -> Any:
-    """Shares, epochs and loss against size, side by side: the plan in one picture."""
-    shares, epochs = _share_chart(plan), _epoch_chart(plan, named=False)
-    size = _size_chart(plan).properties(width=330, height=max(170, 26 * len(plan.languages)))
-    side_by_side = alt.hconcat(shares.properties(width=250), epochs.properties(width=130), size, spacing=26)
-    return side_by_side.resolve_scale(color="independent").properties(
-        title=f"{plan.title or 'Plan'}: {format_quantity(plan.N)} parameters, {format_quantity(plan.D)} tokens, "
-        f"{plan.C:.3g} FLOPs"
+    """Shares, epochs and the loss against size in one chart, about 900 x 360, for a README."""
+    shown = top_rows(plan, most=11)
+    height = max(250, 22 * len(shown))
+    # Bars side by side need the names once.
+    epochs = epochs_chart(shown, named=False)
+    profile = profile_chart(plan, flat_range(plan), height=height).properties(
+        width=270, title=alt.TitleParams("Loss against size", frame="group")
     )
+    parts = [
+        shares_chart(shown).properties(width=170, height=height),
+        epochs.properties(width=110, height=height),
+        profile,
+    ]
+    for part, words in zip(
+        parts, ("grey: naive mixtures", "orange: at their cap", "blue: within 0.5 % of the best"), strict=True
+    ):
+        part.title.subtitle = words
+    return alt.hconcat(*parts, spacing=58)
 
 
-def flat_range(plan: Plan) -> tuple[float, float]:
-    """Sizes between which the mean loss stays within FLAT of the best, or the ends of the profile."""
-    N = np.log(plan.profile["N"].to_numpy())
-    excess = plan.profile["objective"].to_numpy() / plan.objective - 1 - FLAT
-    inside = np.flatnonzero(excess <= 0)
-    if not len(inside):
-        return plan.N, plan.N
-    ends = []
-    for k, outer in ((inside[0], inside[0] - 1), (inside[-1], inside[-1] + 1)):
-        if not 0 <= outer < len(N):
-            ends.append(N[k])
-        else:
-            weight = excess[k] / (excess[k] - excess[outer])
-            ends.append(N[k] + weight * (N[outer] - N[k]))
-    return float(np.exp(ends[0])), float(np.exp(ends[1]))
-
-
-def _headline(plan: Plan) -> Card:
-    names = _labels(plan)
-    repeated = [(c, e) for c, e in zip(plan.languages, plan.epochs, strict=True) if e > 1.05]
-    if repeated:
-        most = max(e for _, e in repeated)
-        seen = [names[c] for c, e in repeated if e > most - 0.05]
-        text = f" {_joined(seen)} {'is' if len(seen) == 1 else 'are'} seen {most:.1f} times."
-    else:
-        text = " No language is seen more than about once."
-    frame = plan.summary().rename({"language": "code", "name": "language"})
+def answer_card(plan: Plan) -> Card:
+    names = language_names(plan.languages)
+    quantities = [
+        ("Parameters N", quantity(plan.N), "N"),
+        ("Training tokens D", quantity(plan.D), "D"),
+        ("Training compute C, FLOPs", flops(plan.C), "C"),
+        ("Tokens per parameter", f"{plan.D / plan.N:.3g}", "D"),
+        ("Mean expected loss", loss(plan.objective), "mean_loss"),
+    ]
+    table = pl.DataFrame(
+        {
+            "Quantity": [words for words, _, _ in quantities],
+            "Value": [text for _, text, _ in quantities],
+            "Evidence": [plan.kind_of(key) for _, _, key in quantities],
+        }
+    )
+    holds = [_bind_in_words(bind, names) for bind in plan.binds]
     return Card(
         id="plan",
         title="What to train",
-        sentence=f"Train {format_quantity(plan.N)} parameters on {format_quantity(plan.D)} tokens "
-        f"({plan.D / plan.N:.3g} tokens per parameter).{text}",
-        table=frame.select("language", "code", "share", "tokens", "text", "epochs", "loss", "evidence"),
+        sentence=f"Train {about(plan.N)} parameters on {quantity(plan.D)} tokens; {_repetition(plan, names)}.",
+        table=table,
+        formats={"Value": "number"},
         notes=(
-            f"What binds: {'; '.join(plan.binds) or 'no limit'}.",
-            f"Text is unique tokens available. Loss is {plan.loss_unit}. Mean loss {plan.objective:.4f}. "
-            f"{plan.agree} of {plan.starts} starts of the search agree.",
+            f"What holds the plan where it is: {'; '.join(holds) if holds else 'no limit, only the budget'}.",
+            f"Loss is {plan.loss_unit}; the mean is weighted as the question says. "
+            f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
     )
 
 
-def _mixture(plan: Plan) -> Card:
-    names = _labels(plan)
-    largest = int(np.argmax(plan.shares))
-    capped = [c for c, e, cap in zip(plan.languages, plan.epochs, plan.epoch_caps, strict=True) if e >= cap * 0.9999]
+def mixture_card(plan: Plan) -> Card:
+    shown = top_rows(plan)
+    names = language_names(plan.languages)
+    order = by_share(plan)
+    capped = at_cap(plan)
+    first = names[plan.languages[order[0]]]
     held = (
-        f" {_joined([names[c] for c in capped])} {'is' if len(capped) == 1 else 'are'} held by the epoch cap."
-        if capped
-        else ""
+        f"{int(capped.sum())} of {len(capped)} languages are held by their epoch cap"
+        if capped.any()
+        else ("no language reaches its epoch cap")
     )
+    table = pl.DataFrame(
+        {
+            "Language": [names[plan.languages[i]] for i in order],
+            "Code": [plan.languages[i] for i in order],
+            "Share, %": plan.shares[order],
+            "Tokens seen": (plan.shares * plan.D)[order],
+            "Text available, tokens": plan.text[order],
+            "Epochs": plan.epochs[order],
+            "Epoch cap": plan.epoch_caps[order],
+            "Evidence for the text": [plan.kind_of(f"text.{plan.languages[i]}") for i in order],
+        }
+    )
+    notes = (
+        "Grey marks beside the shares are what uniform, proportional, temperature and UniMax sampling would give "
+        "(▸ beyond the axis); beside the epochs they are the caps. Orange bars are held by their cap.",
+    )
+    if len(shown) < len(order):
+        notes += (f"The charts show the {len(shown) - 1} largest shares and the others together; the table has all.",)
     return Card(
         id="mixture",
         title="Shares and epochs per language",
-        sentence=f"{names[plan.languages[largest]]} gets the largest share, {plan.shares[largest]:.1%}.{held}",
-        charts=(_share_chart(plan), _epoch_chart(plan, named=len(plan.languages) > 12)),
-        notes=("Small marks are what naive mixtures would give. Dashes are epoch caps.",),
+        sentence=f"{first} gets the largest share, {per_cent(float(plan.shares[order[0]]))}; {held}.",
+        chart=alt.hconcat(shares_chart(shown), epochs_chart(shown)),
+        table=table,
+        notes=notes,
+        formats={
+            "Share, %": "percent",
+            "Tokens seen": "quantity",
+            "Text available, tokens": "quantity",
+            "Epochs": "epochs",
+            "Epoch cap": "epochs",
+        },
     )
 
 
-def _share_chart(plan: Plan) -> Any:
-    names = _labels(plan)
-    order = _order(plan)
-    bars = [{"language": names[c], "share": p} for c, p in zip(plan.languages, plan.shares, strict=True)]
-    marks = [
-        {"language": names[c], "share": p, "mixture": a.name}
-        for a in plan.alternatives
-        for c, p in zip(plan.languages, a.shares, strict=True)
-    ]
-    x = alt.X("share:Q", title="share of training tokens", axis=alt.Axis(format="~%", tickCount=5))
-    y = alt.Y("language:N", sort=order, title=None)
-    tip = [alt.Tooltip("language:N"), alt.Tooltip("share:Q", format=".2%")]
-    bar = alt.Chart(data(bars)).mark_bar(color=BLUE, height={"band": 0.72}).encode(x=x, y=y, tooltip=tip)
-    tick = (
-        alt.Chart(data(marks))
-        .mark_tick(thickness=2, height={"band": 0.72})
-        .encode(x=x, y=y, color=_mixture_colour(), tooltip=[*tip, alt.Tooltip("mixture:N")])
+def loss_card(plan: Plan) -> Card:
+    names = language_names(plan.languages)
+    order = by_share(plan)
+    columns = {MIXTURES[a.name]: a.loss[order] for a in plan.alternatives}
+    table = pl.DataFrame(
+        {
+            "Language": [names[plan.languages[i]] for i in order],
+            "Weight, %": plan.weights[order],
+            PLAN.capitalize(): plan.loss[order],
+            **{name[0].upper() + name[1:]: values for name, values in columns.items()},
+            "Evidence": [plan.kind_of(f"loss.{plan.languages[i]}") for i in order],
+        }
     )
-    return (bar + tick).properties(width="container", height=_height(plan))
-
-
-def _epoch_chart(plan: Plan, *, named: bool) -> Any:
-    names = _labels(plan)
-    rows = [
-        {"language": names[c], "epochs": e, "cap": cap, "state": "at its cap" if e >= cap * 0.9999 else "below its cap"}
-        for c, e, cap in zip(plan.languages, plan.epochs, plan.epoch_caps, strict=True)
-    ]
-    y = alt.Y("language:N", sort=_order(plan), title=None, axis=alt.Axis() if named else None)
-    x = alt.X("epochs:Q", title="epochs", axis=alt.Axis(tickCount=5))
-    tip = [alt.Tooltip("language:N"), alt.Tooltip("epochs:Q", format=".2f"), alt.Tooltip("cap:Q", title="cap")]
-    colour = alt.Color(
-        "state:N",
-        title=None,
-        scale=alt.Scale(domain=["below its cap", "at its cap"], range=[SKY, ORANGE]),
-        legend=alt.Legend(orient="top"),
-    )
-    bar = alt.Chart(data(rows)).mark_bar(height={"band": 0.72}).encode(x=x, y=y, color=colour, tooltip=tip)
-    cap = (
-        alt.Chart(data(rows))
-        .mark_tick(color=GREY, thickness=2, height={"band": 0.9})
-        .encode(x=alt.X("cap:Q"), y=y, tooltip=tip)
-    )
-    return (bar + cap).properties(width="container", height=_height(plan))
-
-
-def _losses(plan: Plan) -> Card:
-    names = _labels(plan)
-    mixtures = [("this plan", plan.loss), *((a.name, a.loss) for a in plan.alternatives)]
-    rows = [
-        {"language": names[c], "loss": v, "mixture": name}
-        for name, loss in reversed(mixtures)
-        for c, v in zip(plan.languages, loss, strict=True)
-    ]
-    proportional = next(a for a in plan.alternatives if a.name == "proportional")
-    worst = int(np.argmax(proportional.loss / plan.loss))
-    tip = [alt.Tooltip("language:N"), alt.Tooltip("mixture:N"), alt.Tooltip("loss:Q", format=".4f")]
-    chart = (
-        alt.Chart(data(rows))
-        .mark_point(filled=True, size=70, opacity=0.9)
-        .encode(
-            x=line_axis("loss", f"expected loss ({plan.loss_unit})", channel="x"),
-            y=alt.Y("language:N", sort=_order(plan), title=None),
-            color=_mixture_colour(with_plan=True),
-            shape=alt.Shape(
-                "mixture:N",
-                title=None,
-                scale=alt.Scale(domain=list(MIXTURE_COLOURS), range=MIXTURE_SHAPES),
-                legend=_LEGEND,
-            ),
-            tooltip=tip,
-        )
-        .properties(width="container", height=_height(plan))
-    )
+    losses = [c for c in table.columns if c not in ("Language", "Weight, %", "Evidence")]
     return Card(
         id="losses",
         title="Expected loss per language",
-        sentence=f"Proportional sampling would cost {names[plan.languages[worst]]} most: "
-        f"{proportional.loss[worst]:.3f} instead of {plan.loss[worst]:.3f}.",
-        charts=(chart,),
-        notes=("Losses of different languages are not on one scale: compare marks within a row.",),
+        sentence=_loss_sentence(plan, names),
+        chart=losses_chart(all_rows(plan)),
+        table=table,
+        notes=("Losses of different languages are not on one scale: compare marks within a row, not rows.",),
+        formats={**dict.fromkeys(losses, "loss"), "Weight, %": "percent"},
     )
 
 
-def _sizes(plan: Plan) -> Card:
-    low, high = flat_range(plan)
-    return Card(
-        id="sizes",
-        title="Loss against size at this budget",
-        sentence=f"Any size from {format_quantity(low)} to {format_quantity(high)} parameters is within {FLAT:.1%} of "
-        f"the best mean loss, each with its own best mixture.",
-        charts=(_size_chart(plan).properties(width="container", height=300),),
-        notes=(
-            f"The published laws behind this plan cover {format_quantity(plan.N_range[0])} to "
-            f"{format_quantity(plan.N_range[1])} parameters; dotted beyond.",
-        ),
-    )
-
-
-def _size_chart(plan: Plan) -> Any:
-    rows = plan.profile.with_columns(
-        where=pl.when(pl.col("N").is_between(*plan.N_range)).then(pl.lit("inside")).otherwise(pl.lit("beyond"))
-    )
-    inside = rows.filter(pl.col("where") == "inside").to_dicts()
-    parts = [
-        rows.filter(pl.col("N") <= plan.N_range[0]).to_dicts() + inside[:1],
-        inside[-1:] + rows.filter(pl.col("N") >= plan.N_range[1]).to_dicts(),
-    ]
-    x = log_axis("N", "parameters", plan.profile["N"].to_list(), most=7)
-    y = line_axis("objective", "weighted mean loss")
-    tip = [alt.Tooltip("N:Q", format=".3s"), alt.Tooltip("D:Q", format=".3s"), alt.Tooltip("objective:Q", format=".4f")]
-    low, high = flat_range(plan)
-    flat = alt.Chart(data([{"low": low, "high": high}]))
-    band = flat.mark_rect(color=BLUE, opacity=0.1).encode(x="low:Q", x2="high:Q")
-    layers = [band, alt.Chart(data(inside)).mark_line(color=BLUE, strokeWidth=2.5).encode(x=x, y=y)]
-    layers += [
-        alt.Chart(data(part)).mark_line(color=BLUE, strokeWidth=2, strokeDash=[2, 4]).encode(x=x, y=y)
-        for part in parts
-        if len(part) > 1
-    ]
-    layers.append(alt.Chart(data(rows.to_dicts())).mark_point(opacity=0, size=200).encode(x=x, y=y, tooltip=tip))
-    best = [{"N": plan.N, "D": plan.D, "objective": plan.objective, "label": f"{format_quantity(plan.N)}"}]
-    layers.append(alt.Chart(data(best)).mark_point(color=RED, filled=True, size=110).encode(x=x, y=y, tooltip=tip))
-    layers.append(alt.Chart(data(best)).mark_text(dy=-14, fontSize=12, fontWeight=600).encode(x=x, y=y, text="label:N"))
-    return alt.layer(*layers)
-
-
-def _alternatives(plan: Plan) -> Card:
-    names = _labels(plan)
-    ranked = sorted(plan.alternatives, key=lambda a: a.objective)
-    better = [a for a in ranked if a.objective < plan.objective]
-    allowed = [a for a in ranked if not a.over_cap]
-    if allowed:
-        costs = f"{_excess(allowed[0], plan):.2%}"
-        text = f"The best naive mixture within the limits, {allowed[0].name}, costs {costs} more."
-    else:
-        text = "No naive mixture keeps to the epoch caps at this size."
-    if better:
-        text += (
-            f" {_joined([a.name.capitalize() for a in better])} would score {abs(_excess(better[0], plan)):.2%} better "
-            f"only by repeating text beyond the caps."
-            if all(a.over_cap for a in better)
-            else f" {better[0].name.capitalize()} scores better: the limits of this question cost that much."
+def size_card(plan: Plan) -> Card:
+    if plan.profile.height < 2:
+        return Card(
+            "size", "Loss against size at this budget", "The limits leave one size only: there is nothing to compare."
         )
-    frame = pl.DataFrame(
+    low, high = flat = flat_range(plan)
+    sizes = plan.profile["N"]
+    start = f"{about(low)} or less" if low <= sizes[0] else about(low)
+    end = f"{about(high)} or more" if high >= sizes[-1] else about(high)
+    inside = plan.N_range[0] <= plan.N <= plan.N_range[1]
+    reach = f"{about(plan.N_range[0])} to {about(plan.N_range[1])} parameters"
+    return Card(
+        id="size",
+        title="Loss against size at this budget",
+        sentence=f"Any size from {start} to {end} is within {per_cent(FLAT)} of the best mean loss"
+        + ("." if inside else f", but {about(plan.N)} is beyond the sizes behind the laws ({reach})."),
+        chart=profile_chart(plan, flat),
+        notes=(f"Each size with its own best mixture, at {flops(plan.C)} FLOPs. The laws come from {reach}.",),
+    )
+
+
+def naive_card(plan: Plan) -> Card:
+    names = language_names(plan.languages)
+    ranked = sorted(plan.alternatives, key=lambda a: a.objective)
+    table = pl.DataFrame(
         {
-            "mixture": ["this plan", *(a.name for a in ranked)],
-            "mean loss": [plan.objective, *(a.objective for a in ranked)],
-            "against the plan": [None, *(_excess(a, plan) for a in ranked)],
-            "repeats beyond the epoch cap": ["", *(_joined([names[c] for c in a.over_cap]) for a in ranked)],
+            "Mixture": [PLAN, *(MIXTURES[a.name] for a in ranked)],
+            "Mean loss": [plan.objective, *(a.objective for a in ranked)],
+            "Against the plan, %": ["", *(percent(_excess(a, plan), signed=True) for a in ranked)],
+            "Languages beyond their cap": [0, *(len(a.over_cap) for a in ranked)],
+            "Which": ["", *(listed([names[c] for c in a.over_cap]) if a.over_cap else "" for a in ranked)],
         }
     )
     return Card(
         id="alternatives",
         title="Naive mixtures against the plan",
-        sentence=text,
-        table=frame,
+        sentence=_naive_sentence(plan, ranked),
+        chart=naive_chart(plan),
+        table=table,
         notes=("All at the plan's own size and tokens.",),
+        formats={"Mean loss": "loss", "Against the plan, %": "number"},
     )
 
 
-def _excess(alternative: Any, plan: Plan) -> float:
+def flat_range(plan: Plan) -> tuple[float, float]:
+    """Sizes between which the mean loss stays within FLAT of the best: straight lines in ln N between the
+    sizes of the profile, or its ends where the loss stays flat up to them."""
+    x = np.log(plan.profile["N"].to_numpy())
+    excess = plan.profile["objective"].to_numpy() / plan.objective - 1 - FLAT
+    best = int(np.argmin(excess))
+    ends = []
+    for side in (-1, 1):
+        k = best
+        while 0 <= k + side < len(x) and excess[k + side] <= 0:
+            k += side
+        outer = k + side
+        at_end = not 0 <= outer < len(x)
+        ends.append(x[k] if at_end else x[k] + (x[outer] - x[k]) * excess[k] / (excess[k] - excess[outer]))
+    return float(np.exp(ends[0])), float(np.exp(ends[1]))
+
+
+def _repetition(plan: Plan, names: dict[str, str]) -> str:
+    """How often text is repeated, in words: what is held by its cap, else what is repeated most."""
+    repeated = at_cap(plan) & (plan.epochs > 1.001)
+    if repeated.any():
+        caps = {times(e) for e in plan.epochs[repeated]}
+        held = [names[plan.languages[i]] for i in by_share(plan) if repeated[i]]
+        who = listed(held) if len(held) <= 6 else f"{len(held)} of {len(names)} languages"
+        often = f"seen {caps.pop().removesuffix('.0')} times, " if len(caps) == 1 else "seen "
+        return f"{who} {'is' if len(held) == 1 else 'are'} {often}as often as allowed"
+    most = int(np.argmax(plan.epochs))
+    if plan.epochs[most] <= 1.001:
+        return "no text is seen twice"
+    return f"no text is seen more than {times(float(plan.epochs[most]))} times ({names[plan.languages[most]]})"
+
+
+def _bind_in_words(bind: str, names: dict[str, str]) -> str:
+    """A limit with its languages by name, such as "epoch cap 4: Estonian and Latvian"."""
+    what, colon, rest = bind.partition(": ")
+    codes = rest.split(", ")
+    return f"{what}{colon}{listed([names[c] for c in codes])}" if all(c in names for c in codes) else bind
+
+
+def _excess(alternative: Alternative, plan: Plan) -> float:
     return alternative.objective / plan.objective - 1
 
 
-def _evidence(plan: Plan) -> Card:
-    names = _labels(plan)
-    counts = Counter(e.kind for e in plan.evidence)
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for item in plan.evidence:
-        grouped.setdefault((item.kind, item.source), []).append(item.quantity)
-    frame = pl.DataFrame(
-        {
-            "numbers": [_joined([_in_words(q, names) for q in quantities], most=6) for quantities in grouped.values()],
-            "kind": [kind for kind, _ in grouped],
-            "source": [source for _, source in grouped],
-        }
+def _loss_sentence(plan: Plan, names: dict[str, str]) -> str:
+    """The plan against the best naive mixture that keeps to the caps, language by language."""
+    allowed = [a for a in plan.alternatives if not a.over_cap] or list(plan.alternatives)
+    rival = min(allowed, key=lambda a: a.objective)
+    change = plan.loss / rival.loss - 1
+    name = MIXTURES[rival.name]
+    kept = " that keeps to the epoch caps" if not rival.over_cap else ""
+    better, worse = change < -5e-5, change > 5e-5
+    parts = []
+    if better.any():
+        i = int(np.argmin(change))
+        parts.append(f"lowers {_whose(better, names[plan.languages[i]], change[i])}")
+    if worse.any():
+        i = int(np.argmax(change))
+        parts.append(f"raises {_whose(worse, names[plan.languages[i]], change[i])}")
+    return f"Against {name}, the best naive mixture{kept}, the plan {' and '.join(parts) or 'changes no loss'}."
+
+
+def _whose(which: np.ndarray, name: str, change: float) -> str:
+    if which.sum() == 1:
+        return f"the loss of {name} ({per_cent(change, signed=True)})"
+    return (
+        f"the loss of {int(which.sum())} of {len(which)} languages (most for {name}, {per_cent(change, signed=True)})"
     )
-    parts = [f"{counts[k]} {k}" for k in ("given", "measured", "published", "predicted", "assumed") if counts[k]]
-    return Card(
-        id="evidence",
-        title="What this rests on",
-        sentence=f"Of {sum(counts.values())} numbers, {_joined(parts)}. What is computed counts as its weakest input.",
-        table=frame,
+
+
+def _naive_sentence(plan: Plan, ranked: list[Alternative]) -> str:
+    """Which naive mixture comes closest within the caps, and which only look better by breaking them."""
+    allowed = [a for a in ranked if not a.over_cap]
+    better = [a for a in ranked if a.objective < plan.objective]
+    if allowed:
+        gap = _excess(allowed[0], plan)
+        side = "worse than the plan" if gap >= 0 else "better than the plan, which the question's other limits forbid"
+        best = _capitalised(allowed[0])
+        text = f"{best} is the best naive mixture that keeps to the epoch caps, {per_cent(abs(gap))} {side}"
+    else:
+        text = "No naive mixture keeps to the epoch caps"
+    cheats = [a for a in better if a.over_cap]
+    if not cheats:
+        return f"{text}."
+    gains = [f"{MIXTURES[a.name]} ({per_cent(_excess(a, plan))})" for a in cheats]
+    over = [len(a.over_cap) for a in cheats]
+    how_many = f"{over[0]}" if len(set(over)) == 1 else f"{min(over)} to {max(over)}"
+    noun = "language" if over == [1] else "languages"
+    return (
+        f"{text}; {listed(gains)} {'looks' if len(cheats) == 1 else 'look'} better only by repeating "
+        f"{how_many} {noun} beyond the caps."
     )
 
 
-def _in_words(quantity: str, names: dict[str, str]) -> str:
-    part, _, rest = quantity.partition(".")
-    if not rest:
-        return quantity.replace("_", " ")
-    return f"loss of the {rest} mixture" if part == "alternatives" else f"{part} of {names.get(rest, rest)}"
-
-
-def _mixture_colour(*, with_plan: bool = False) -> Any:
-    names = [n for n in MIXTURE_COLOURS if with_plan or n != "this plan"]
-    scale = alt.Scale(domain=names, range=[MIXTURE_COLOURS[n] for n in names])
-    return alt.Color("mixture:N", title=None, scale=scale, legend=_LEGEND)
-
-
-def _order(plan: Plan) -> list[str]:
-    names = _labels(plan)
-    return [names[plan.languages[i]] for i in np.argsort(-plan.shares, kind="stable")]
-
-
-def _height(plan: Plan) -> Any:
-    return {"step": 26 if len(plan.languages) <= 20 else 16}
-
-
-def _labels(plan: Plan) -> dict[str, str]:
-    """Names by code; two languages or scripts of one name are told apart by the code."""
-    names = {code: _languages.get(code).short_name for code in plan.languages}
-    count = Counter(names.values())
-    return {code: name if count[name] == 1 else f"{name} ({code})" for code, name in names.items()}
-
-
-def _joined(names: list[str], most: int = 8) -> str:
-    if len(names) > most:
-        return ", ".join(names[:most]) + f" and {len(names) - most} more"
-    return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
+def _capitalised(alternative: Alternative) -> str:
+    name = MIXTURES[alternative.name]
+    return name[0].upper() + name[1:]

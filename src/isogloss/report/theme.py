@@ -1,72 +1,181 @@
-"""How charts look: a colour-blind-safe palette, a configuration for light and dark, axes with round ticks."""
+"""How every chart looks: one Vega-Lite configuration, light and dark, and axes that people can read."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-import numpy as np
 
-# Okabe and Ito's palette, its blue a little lighter so that it shows on a dark page too.
-BLUE, SKY, GREEN = "#1F82C4", "#56B4E9", "#009E73"
-ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
-GREY = "#8A919A"
+# The first fonts are the readers' own; Liberation Sans has Arial's widths and is what vl-convert draws with.
+SCREEN_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+STATIC_FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
+
+
+@dataclass(frozen=True)
+class Palette:
+    background: str
+    ink: str
+    muted: str
+    rule: str
+    grid: str
+    categories: tuple[str, ...]
+    """Okabe and Ito's colours, which stay apart in the common kinds of colour blindness."""
+
+
+LIGHT = Palette(
+    background="#ffffff",
+    ink="#1c2126",
+    muted="#5c6670",
+    rule="#aab2ba",
+    grid="#e9ecef",
+    categories=("#0072b2", "#d55e00", "#009e73", "#b8860b", "#b0578d", "#3f8fc4"),
+)
+DARK = Palette(
+    background="#14171a",
+    ink="#e8eaed",
+    muted="#a0a9b2",
+    rule="#59626b",
+    grid="#272c31",
+    categories=("#56b4e9", "#f28e4c", "#2fbf95", "#e6b93c", "#d992ba", "#9cc9ee"),
+)
+
+
+def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, Any]:
+    """The Vega-Lite `config`. Marks name a style ("plan", "muted" ...) and never a colour, so one
+    specification serves light, dark and paper."""
+    accent, warm = palette.categories[:2]
+    text = {"font": font, "fontSize": 12}
+    return {
+        "background": palette.background,
+        "font": font,
+        "padding": 4,
+        "view": {"stroke": None},
+        "axis": {
+            "domainColor": palette.rule,
+            "tickColor": palette.rule,
+            "gridColor": palette.grid,
+            "labelColor": palette.muted,
+            "titleColor": palette.muted,
+            "labelFontSize": 11.5,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "labelPadding": 5,
+            "tickSize": 4,
+            "labelLimit": 170,
+        },
+        "axisBand": {
+            "grid": False,
+            "ticks": False,
+            "domain": False,
+            "labelColor": palette.ink,
+            "labelPadding": 8,
+        },
+        "axisPoint": {"ticks": False, "domain": False, "labelColor": palette.ink, "labelPadding": 8},
+        "legend": {
+            "orient": "top",
+            "direction": "horizontal",
+            "title": None,
+            "labelColor": palette.ink,
+            "labelFontSize": 12,
+            "symbolSize": 70,
+            "symbolStrokeWidth": 1.6,
+            "columnPadding": 14,
+            "padding": 0,
+            "offset": 10,
+        },
+        "title": {
+            "anchor": "start",
+            "color": palette.ink,
+            "fontSize": 13,
+            "fontWeight": 600,
+            "offset": 10,
+            "subtitleColor": palette.muted,
+        },
+        "range": {"category": list(palette.categories), "symbol": list(SHAPES)},
+        "bar": {"color": accent},
+        "line": {"color": accent, "strokeWidth": 2},
+        "point": {"color": accent, "filled": True, "size": 45},
+        "text": {"color": palette.ink, **text},
+        "style": {
+            "plan": {"color": accent},
+            "warm": {"color": warm},
+            "ink": {"color": palette.ink},
+            "muted": {"color": palette.muted},
+            "rule": {"color": palette.rule},
+            "guide": {"color": palette.rule, "strokeWidth": 1, "strokeDash": [4, 4]},
+            "band": {"color": accent, "opacity": 0.13},
+            "outside": {"color": palette.muted, "opacity": 0.11},
+            NUMBERS: {"color": palette.ink, "fontSize": 11.5, "align": "left", "dx": 6},
+            "note": {"color": palette.muted, "fontSize": 11.5},
+            "warm-note": {"color": warm, "fontSize": 12, "fontWeight": 600},
+            "plan-note": {"color": accent, "fontSize": 12, "fontWeight": 600},
+            # A halo in the page's colour keeps a label readable on top of lines.
+            "halo": {"color": palette.background, "stroke": palette.background, "strokeWidth": 4},
+        },
+    }
+
+
+# The style of numbers in a column right of the plot; pages and pictures leave room for them.
+NUMBERS = "numbers"
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 # d3 writes 1e9 as 1G and 1e3 as 1k.
 COUNT_LABELS = "replace(replace(format(datum.value, '~s'), 'G', 'B'), 'k', 'K')"
 FLOP_LABELS = "replace(format(datum.value, '~e'), '+', '')"
+# An axis's own `format` would round to its ticks' precision, which ticks of our own do not follow.
+NUMBER_LABELS = "format(datum.value, ',~g')"
+PERCENT_LABELS = "format(100 * datum.value, '~g') + ' %'"
 
 
-def config(*, dark: bool) -> dict[str, Any]:
-    ink, soft, line = ("#e6e9ee", "#9aa2ad", "#333942") if dark else ("#1d2127", "#5b626c", "#e3e6ea")
-    axis = {"labelColor": soft, "titleColor": soft, "gridColor": line, "domainColor": line, "tickColor": line}
-    return {
-        "background": "transparent",
-        "font": "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif",
-        "view": {"stroke": None},
-        "axis": {**axis, "labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"},
-        "axisBand": {"grid": False, "ticks": False, "domain": False, "labelColor": ink},
-        "legend": {"labelColor": ink, "titleColor": soft},
-        "title": {"color": ink, "anchor": "start", "fontSize": 14},
-        "text": {"color": ink},
-    }
-
-
-def data(values: Sequence[dict[str, Any]]) -> alt.InlineData:
-    """Inline rows: with types in the encodings, altair needs no data frame library. JSON has no infinity."""
-    return alt.InlineData(values=[{k: _plain(v) for k, v in row.items()} for row in values])
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def line_axis(field: str, title: str, *, channel: str = "y", format: str = "~g") -> Any:
-    axis = alt.Axis(title=title, format=format, tickCount=6)
-    return _channel(channel)(f"{field}:Q", scale=alt.Scale(zero=False), axis=axis)
+def log_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
+    """Round numbers between low and high for a logarithmic axis: 1, 2, 5 or whole powers of ten."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for digits in ((1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = [d * 10.0**k for k in range(first, last + 1) for d in digits]
+        ticks = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
+        if len(ticks) <= most:
+            return ticks
+    step = math.ceil(len(ticks) / most)
+    return ticks[::step]
 
 
 def log_axis(
-    field: str, title: str, values: Sequence[float], *, channel: str = "x", counts: bool = True, most: int = 7
+    channel: type[alt.X] | type[alt.Y],
+    field: str,
+    title: str,
+    domain: tuple[float, float],
+    *,
+    labels: str = COUNT_LABELS,
+    most: int = 7,
+    **options: Any,
 ) -> Any:
-    """A logarithmic axis over `values`, labelled 10M, 1B, 100B or, for FLOPs, 1e22."""
-    low, high = min(values), max(values)
-    axis = alt.Axis(title=title, values=_ticks(low, high, most), labelExpr=COUNT_LABELS if counts else FLOP_LABELS)
-    return _channel(channel)(f"{field}:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), axis=axis)
+    """A logarithmic x or y over `domain` with few, round ticks."""
+    return channel(
+        f"{field}:Q",
+        scale=alt.Scale(type="log", domain=list(domain), nice=False),
+        axis=alt.Axis(title=title, values=log_ticks(*domain, most=most), labelExpr=labels, **options),
+    )
 
 
-def _channel(name: str) -> type[alt.X] | type[alt.Y]:
-    return alt.X if name == "x" else alt.Y
+def even_ticks(low: float, high: float, most: int = 8) -> list[float]:
+    """Round values a constant step apart, for an axis that spans less than a decade or two."""
+    if high / low > 8:
+        return [v for v in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= v <= high]
+    step = 10.0 ** math.floor(math.log10(high - low)) if high > low else 1.0
+    steps = [step * m for m in (0.1, 0.2, 0.5, 1, 2, 5)]
+    step = next(s for s in steps if (high - low) / s < most)
+    return [float(f"{k * step:.6g}") for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in ((1, 2, 5), (1, 3), (1,)):
-        ticks = [t for t in (float(f"{d}e{k}") for k in powers for d in digits) if low <= t <= high]
-        if len(ticks) <= most:
-            return ticks
-    return ticks[:: math.ceil(len(ticks) / most)]
+def widened(values: Sequence[float], by: float = 1.15) -> tuple[float, float]:
+    """The range of `values`, a factor wider at both ends."""
+    return min(values) / by, max(values) * by
+
+
+def rows(values: Sequence[dict[str, Any]]) -> alt.InlineData:
+    """Inline data: with explicit types in the encodings, altair needs no data frame library."""
+    return alt.InlineData(values=list(values))
