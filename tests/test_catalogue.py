@@ -150,8 +150,7 @@ def test_every_row_of_table_c1_is_packaged() -> None:
 @needs_facts
 def test_every_programming_language_and_pair_is_packaged() -> None:
     published = {
-        (float(r["L_inf"]), float(r["alpha_N"]), float(r["alpha_D"]))
-        for r in rows("code_language_exponents.csv")
+        (float(r["L_inf"]), float(r["alpha_N"]), float(r["alpha_D"])) for r in rows("code_language_exponents.csv")
     }
     entries = at_home("code_plaw")
     assert {tuple(e.coefficients[c] for c in ("E", "alpha", "beta")) for e in entries} == published

@@ -166,7 +166,7 @@ def test_no_random_mixture_is_better(twelve: Plan) -> None:
 
 
 def test_no_other_size_and_no_naive_mixture_is_better(twelve: Plan) -> None:
-    assert twelve.profile["objective"].min() >= twelve.objective * (1 - 1e-6)
+    assert twelve.profile["objective"].to_numpy().min() >= twelve.objective * (1 - 1e-6)
     at = twelve.profile.filter(abs(twelve.profile["N"] - twelve.N) < 1)
     assert at["objective"][0] == pytest.approx(twelve.objective, rel=1e-6)
     assert {a.name for a in twelve.alternatives} == {"uniform", "proportional", "temperature", "unimax"}

@@ -100,6 +100,10 @@ BAD: dict[str, tuple[str | bytes | None, list[str]]] = {
     "share above 1": (GOOD.replace("weight = 0.5", "share = 50"), ["languages.English.share", "50"]),
     "tokens in bytes": (GOOD.replace("weight = 0.5", 'tokens = "1 GB"'), ["languages.English.tokens", "1 GB"]),
     "no text": (GOOD.replace("weight = 0.5", "tokens = 0"), ["languages.English.tokens", "not positive"]),
+    "endless tokens": (
+        GOOD.replace("weight = 0.5", "bytes = '1 GB'\nbytes_per_token = inf"),
+        ["languages.English.bytes_per_token", "inf"],
+    ),
     "zero epochs": (GOOD.replace("weight = 0.5", "max_epochs = 0"), ["languages.English.max_epochs"]),
     "a fit that is not there": (GOOD.replace("weight = 0.5", 'fit = "nowhere"'), ["languages.English.fit", "nowhere"]),
     # limits

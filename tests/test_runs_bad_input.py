@@ -85,9 +85,7 @@ def test_not_jsonl(csv):
 
 
 def test_ragged_rows(csv):
-    assert "runs.csv, row 2 (line 3): has 2 fields, but the header names 3" in refusal(
-        csv("N,D,loss\n1,1,1\n1,1\n")
-    )
+    assert "runs.csv, row 2 (line 3): has 2 fields, but the header names 3" in refusal(csv("N,D,loss\n1,1,1\n1,1\n"))
     assert "row 1 (line 2): has 4 fields" in refusal(csv("N,D,loss\n1,1,1,1\n"))
     quoted = 'N,note,loss\n1,"two\nlines",1\n1,2,3,4\n'
     assert "row 2 (line 4): has 4 fields" in refusal(csv(quoted))
@@ -219,9 +217,7 @@ def test_bad_number_names_row_and_column(csv, name, value):
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan"), None, True])
 def test_bad_numbers_in_a_frame(value):
-    frame = pl.DataFrame(
-        {"N": [1e8, 1e8], "loss": pl.Series([value, value] if value is True else [3.0, value])}
-    )
+    frame = pl.DataFrame({"N": [1e8, 1e8], "loss": pl.Series([value, value] if value is True else [3.0, value])})
     assert "column 'loss': must be a positive number" in refusal(frame)
 
 
@@ -347,18 +343,13 @@ HEADERS = st.lists(
 @given(st.data())
 def test_any_cells_are_a_table_or_an_input_error(tmp_path_factory, data):
     header = data.draw(HEADERS)
-    rows = data.draw(
-        st.lists(st.lists(CELLS, min_size=len(header), max_size=len(header)), min_size=1, max_size=4)
-    )
+    rows = data.draw(st.lists(st.lists(CELLS, min_size=len(header), max_size=len(header)), min_size=1, max_size=4))
     raw = data.draw(st.booleans())
     path = tmp_path_factory.getbasetemp() / "cells.csv"
     if raw:
         text = "\n".join([",".join(header), *(",".join(row) for row in rows)]) + "\n"
     else:
-        text = (
-            "\n".join(",".join(f'"{c.replace(chr(34), chr(34) * 2)}"' for c in r) for r in [header, *rows])
-            + "\n"
-        )
+        text = "\n".join(",".join(f'"{c.replace(chr(34), chr(34) * 2)}"' for c in r) for r in [header, *rows]) + "\n"
     path.write_text(text, encoding="utf-8", newline="")
     frame = pl.DataFrame({h: [row[i] for row in rows] for i, h in enumerate(header)})
     for source in (path, frame):
@@ -376,9 +367,7 @@ def test_any_cells_are_a_table_or_an_input_error(tmp_path_factory, data):
             st.sampled_from(("N", "loss", "mixture", "x")),
             st.recursive(
                 st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-                lambda inner: (
-                    st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
-                ),
+                lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
                 max_leaves=4,
             ),
         ),

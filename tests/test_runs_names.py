@@ -11,9 +11,7 @@ def test_tables_of_codes_are_languages():
     assert judge_names(CODES).languages == CODES
 
 
-@pytest.mark.parametrize(
-    "name", ["c4", "massivetext", "arxiv", "pile_cc", "en_clone1", "wikipedia_en", "law", "code"]
-)
+@pytest.mark.parametrize("name", ["c4", "massivetext", "arxiv", "pile_cc", "en_clone1", "wikipedia_en", "law", "code"])
 def test_corpora_are_kept(name):
     assert judge_names([name]).languages == {}
     assert judge_names([name, "de"])[name] == name

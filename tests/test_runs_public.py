@@ -56,9 +56,7 @@ def test_data_frames_give_the_same_table(name):
 
 def test_zero_tokens_are_refused_unless_left_out():
     path = DATA / "byte_transfer.csv"
-    with pytest.raises(
-        InputError, match=r"byte_transfer.csv, row 1, column 'tokens'.*'0' \(and 27 more rows\)"
-    ):
+    with pytest.raises(InputError, match=r"byte_transfer.csv, row 1, column 'tokens'.*'0' \(and 27 more rows\)"):
         read_runs(path)
     table = read_runs(path, where="tokens>0", unit="nats/byte")
     assert len(table) == 217

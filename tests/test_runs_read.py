@@ -197,9 +197,7 @@ def test_where_comes_before_validation(csv):
 
 
 def test_where_on_a_json_mixture(csv):
-    table = read_runs(
-        csv('loss,mixture\n3,"{""de"":0.5,""fr"":0.5}"\n2,"{""de"":1}"\n'), where="share:de>0.6"
-    )
+    table = read_runs(csv('loss,mixture\n3,"{""de"":0.5,""fr"":0.5}"\n2,"{""de"":1}"\n'), where="share:de>0.6")
     assert column(table, "row") == [2]
 
 
@@ -260,9 +258,7 @@ def test_a_row_without_any_loss_is_listed(csv):
 
 
 def test_wide_error_names_the_column_of_the_file(csv):
-    with pytest.raises(
-        InputError, match=r"runs.csv, row 2, column 'loss:fr': must be a positive number, got '-1'"
-    ):
+    with pytest.raises(InputError, match=r"runs.csv, row 2, column 'loss:fr': must be a positive number, got '-1'"):
         read_runs(csv("loss:de,loss:fr\n1,2\n1,-1\n"))
 
 
@@ -308,9 +304,7 @@ def test_a_single_w_column_is_no_share(csv):
     assert column(table, "w_decay") == [0.1]
 
 
-@pytest.mark.parametrize(
-    ("name", "cell"), [("mixture", '"{""de"": 1}"'), ("share:de", "1"), ("share_de", "1")]
-)
+@pytest.mark.parametrize(("name", "cell"), [("mixture", '"{""de"": 1}"'), ("share:de", "1"), ("share_de", "1")])
 def test_w_columns_beside_shares_are_no_shares(csv, name, cell):
     table = read_runs(csv(f"loss,{name},w_decay,w_init\n3,{cell},0.1,0.2\n"))
     assert table.languages == ("deu_Latn",)

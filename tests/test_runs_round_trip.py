@@ -51,9 +51,7 @@ def frames(draw) -> pl.DataFrame:
     for name in draw(st.sets(st.sampled_from(sorted(optional)))):
         columns[name] = cells(optional[name])
     if draw(st.booleans()):
-        columns["mixture"] = cells(
-            st.sampled_from(('{"de": 1.0}', '{"de": 0.3, "fr": 0.7}', '{"xx_": 1}', None))
-        )
+        columns["mixture"] = cells(st.sampled_from(('{"de": 1.0}', '{"de": 0.3, "fr": 0.7}', '{"xx_": 1}', None)))
     return pl.DataFrame({name: pl.Series(name, values, strict=False) for name, values in columns.items()})
 
 
@@ -86,9 +84,7 @@ def test_columns_are_known_in_any_spelling(data):
     for column in data.draw(st.lists(st.sampled_from(SPELLED), unique=True, min_size=1)):
         name = data.draw(st.sampled_from(accepted_names(column.name)))
         separator = data.draw(st.sampled_from("_- "))
-        name = data.draw(st.sampled_from((str.upper, str.lower, str.title, str)))(
-            name.replace("_", separator)
-        )
+        name = data.draw(st.sampled_from((str.upper, str.lower, str.title, str)))(name.replace("_", separator))
         if column.name == "loss":
             columns.pop("loss")
         columns[name] = 7

@@ -59,9 +59,7 @@ def test_flops_per_token():
 )
 def test_impossible_shapes(change, message):
     with pytest.raises(InputError, match=message):
-        Architecture(
-            **({"layers": 2, "d_model": 8, "d_ff": 32, "heads": 2, "d_head": 4, "vocab_size": 100} | change)
-        )
+        Architecture(**({"layers": 2, "d_model": 8, "d_ff": 32, "heads": 2, "d_head": 4, "vocab_size": 100} | change))
 
 
 def test_context_must_be_positive():

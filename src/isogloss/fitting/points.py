@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import narwhals as nw
 import numpy as np
-import polars as pl
 
 from isogloss.errors import InputError
 from isogloss.laws.base import Law
@@ -18,10 +18,11 @@ PER_SOURCE = ("D_sources", "U_sources")
 
 
 def points_for(
-    law: type[Law], sources: tuple[str, ...], columns: Mapping[str, Any] | pl.DataFrame | None, named: Mapping[str, Any]
+    law: type[Law], sources: tuple[str, ...], columns: Any, named: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """Numeric columns as arrays of one length, `(rows,)`, or `(rows, sources)` for those per source.
 
+    `columns` is a mapping or any data frame; `named` goes before it.
     Raises InputError where a column of the law is missing, is no positive number, or does not fit the others.
     """
     given = {**_as_mapping(columns), **named}
@@ -39,10 +40,13 @@ def points_for(
     return {name: _stretched(name, array, rows) for name, array in arrays.items()}
 
 
-def _as_mapping(columns: Mapping[str, Any] | pl.DataFrame | None) -> Mapping[str, Any]:
-    if isinstance(columns, pl.DataFrame):
-        return columns.to_dict(as_series=False)
-    return {} if columns is None else columns
+def _as_mapping(columns: Any) -> dict[str, Any]:
+    if columns is None or isinstance(columns, Mapping):
+        return dict(columns or {})
+    try:
+        return nw.from_native(columns, eager_only=True).to_dict(as_series=False)
+    except TypeError:
+        raise InputError(f"a {type(columns).__name__} has no columns", hint="Give a mapping or a data frame.") from None
 
 
 def _numbers(value: Any) -> np.ndarray | None:

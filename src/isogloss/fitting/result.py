@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,11 @@ class Fit:
         """One row per coefficient: value, interval, whether it was held, and what it means."""
         return pl.DataFrame([asdict(e) for e in self.coefficients], infer_schema_length=None)
 
-    def predict(self, columns: Mapping[str, Any] | pl.DataFrame | None = None, **named: Any) -> pl.DataFrame:
+    def predict(self, columns: Any = None, **named: Any) -> pl.DataFrame:
         """Expected loss with its interval, in the unit of the fit, one row per point.
 
-        Takes the law's columns by name, scalars or arrays that broadcast: `fit.predict(N=1e9, D=[2e10, 4e10])`.
+        Takes the law's columns by name, scalars or arrays that broadcast, `fit.predict(N=1e9, D=[2e10, 4e10])`,
+        or as a mapping or any data frame.
         The interval is of the law's own loss, not of one run's noise around it.
         """
         given = points_for(type(self.law), self.layout.sources, columns, named)
