@@ -17,7 +17,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
-# Work of others on this machine when the benchmark began: above about 0.5, read times as upper ends.
+# Running processes when the benchmark began, and how many disturb it.
+BUSY = 0.7
 LOAD_BEFORE = round(os.getloadavg()[0], 2)
 
 
@@ -73,6 +74,8 @@ def setting() -> dict[str, Any]:
 
 def show(title: str, rows: Sequence[Row]) -> None:
     print(f"\n{title}")
+    if LOAD_BEFORE > BUSY:
+        print(f"The machine was busy before this began (load {LOAD_BEFORE}): repeat it when it is idle.")
     width = max(len(row.what) for row in rows)
     print(f"{'':{width}}  {'median s':>10}  {'fastest':>9}  {'slowest':>9}  {'n':>2}  {'objective':>14}  notes")
     for row in rows:

@@ -181,7 +181,8 @@ def test_predict_of_a_table(fitted: Path, here: Path, capsys: pytest.CaptureFixt
     assert listed(here) == {"runs.csv", "question.toml"}
 
 
-def test_predict_asks_for_a_value_per_source(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("here")
+def test_predict_asks_for_a_value_per_source(capsys: pytest.CaptureFixture[str]) -> None:
     """With two sources, D_sources=1e9,2e9 is not two rows: the two would differ from each other."""
     design = atlas()
     design.frame().write_csv("mixtures.csv")

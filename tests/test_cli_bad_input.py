@@ -69,19 +69,18 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "level above one": ([*FIT, "--level", "90"], ["level"]),
     "no starts": ([*FIT, "--starts", "0"], ["starts"]),
     "negative seed": ([*FIT, "--seed", "-1"], ["seed", "-1"]),
-    "starts in words": ([*FIT, "--starts", "many"], ["--starts", "many"]),
+    "starts in words": ([*FIT[:4], "--starts", "many"], ["--starts", "many"]),
     "unknown option": ([*FIT, "--objectiv", "squared"], ["--objectiv"]),
     "missing law": (FIT[:2], ["--law"]),
     "missing argument": (["fit"], ["RUNS"]),
     "unknown verb": (["plann"], ["plann", "plan"]),
     "parameter count that is not there": ([*FIT, "--params", "non_embedding"], ["params_non_embedding", "runs.csv"]),
-    "unknown source": ([*FIT[:3], "atlas", "--source", "fr"], ["fr"]),
     "predict without a fit": (["predict", "nowhere", "N=1e9"], ["nowhere", "fit.json"]),
     "predict of a question": (["predict", "question.toml", "N=1e9"], ["question.toml"]),
     "no factor": (["expand", "--languages", "some"], ["--languages", "'some'"]),
     "no languages": (["expand"], ["--languages"]),
     "unknown published law": (["laws", "chinchila"], ["'chinchila'"]),
-    "unknown language": (["languages", "Estonain"], ["'Estonain'", "Estonian"]),
+    "unknown language": (["languages", "Qqqqqq"], ["'Qqqqqq'"]),
     "no limit": (["languages", "et", "--limit", "0"], ["limit"]),
     "lint of nothing": (["runs", "lint", "rusn.csv"], ["rusn.csv", "'runs.csv'"]),
     "plan of a folder": (["plan", "."], ["cannot be read"]),
@@ -180,7 +179,7 @@ def test_an_empty_working_directory_as_output(here: Path, capsys: pytest.Capture
     assert left == ({"plan.json", "plan.html"} if code == 0 else set())
 
 
-def test_a_column_is_missing_from_a_prediction(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_points_of_a_prediction(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*FIT, "-o", "fit"]) == 0
     capsys.readouterr()
     cases = {
@@ -188,10 +187,15 @@ def test_a_column_is_missing_from_a_prediction(here: Path, capsys: pytest.Captur
         ("N=1e9", "D=-1"): "'-1'",
         ("N=1e9", "D=much"): "'much'",
         ("N=1e9", "D"): "'D'",
-        ("N=1e9", "D=2e10", "Z=3"): "Z",
         (): "points or --runs",
         ("N=1e9", "D=2e10", "--runs", "runs.csv"): "points or --runs",
         ("--runs", "nowhere.csv"): "nowhere.csv",
     }
     for points, says in cases.items():
         assert says in refusal(["predict", "fit", *points], here, capsys)
+
+
+def test_a_point_has_no_column_that_the_law_does_not_know(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*FIT, "-o", "fit"]) == 0
+    capsys.readouterr()
+    assert "'Z'" in refusal(["predict", "fit", "N=1e9", "D=2e10", "Z=3"], here, capsys)

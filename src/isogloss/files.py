@@ -31,12 +31,15 @@ def new_file(path: Path) -> Iterator[Path]:
 
 def check_folder(path: Path, *, marker: str) -> None:
     """InputError if `new_folder` would refuse `path`: ask before long work, not after it."""
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file", hint="Choose another folder with -o.")
+    nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{nearest} is a file", hint="Choose another folder with -o.")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise InputError(
             f"folder {path} holds other files (no {marker})", hint="Choose an empty or new folder with -o."
         )
+    if path.is_dir() and path.samefile(Path.cwd()):
+        raise InputError("the output is the folder that you are in", hint="Name a new folder with -o.")
 
 
 @contextmanager
@@ -62,6 +65,13 @@ def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
+    """InputError if a file of these kinds cannot be written at `path`: ask before long work, not after it."""
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path} is of no known kind", hint=f"Name it with {' or '.join(suffixes)}.")
+    _need_parent(path)
+
+
 def write_text(path: Path, text: str) -> None:
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -80,7 +90,7 @@ def finite(value: Any) -> Any:
 
 def _need_parent(path: Path) -> None:
     if not path.absolute().parent.is_dir():
-        raise InputError(f"folder {path.absolute().parent} does not exist", hint="Make it, or choose another.")
+        raise InputError(f"folder {path.parent} does not exist", hint="Make it, or choose another.")
 
 
 def _umask() -> int:

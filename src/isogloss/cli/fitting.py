@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from isogloss.cli.output import Json, console, number, print_json, print_table, print_warnings, progress_bar
-from isogloss.errors import InputError
+from isogloss.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     from isogloss.fitting import Fit
@@ -152,7 +152,7 @@ def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = F
             "give either points or --runs",
             hint=f"For example: isogloss predict {folder} {' '.join(f'{c}=...' for c in answer.law.columns)}",
         )
-    rows = answer.predict(_grid(points) if runs is None else _columns(runs, answer))
+    rows = answer.predict(_grid(points, answer) if runs is None else _columns(runs, answer))
     if json:
         print_json({"rows": rows.to_dicts(), "unit": answer.unit, "level": answer.level, "law": answer.law.name})
         return
@@ -243,13 +243,16 @@ def _number(text: str, where: str) -> float:
         raise InputError(f"{text!r} is not a number", where=where) from None
 
 
-def _grid(points: Sequence[str]) -> dict[str, list[float]]:
+def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
     """Every combination of the values given for each column."""
     import itertools
 
     from isogloss.units import parse_quantity
 
     given = {name: values.split(",") for name, values in _pairs(list(points), "predict").items()}
+    for name in given:
+        if name not in answer.law.columns:
+            raise unknown_name(f"column of law {answer.law.name}", name, answer.law.columns, where="predict")
     numbers = {name: [parse_quantity(v, where=name) for v in values] for name, values in given.items()}
     combined = list(itertools.product(*numbers.values()))
     return {name: [row[i] for row in combined] for i, name in enumerate(numbers)}

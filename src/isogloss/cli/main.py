@@ -23,6 +23,7 @@ app = App(
     version=__version__,
     help="Plan multilingual language models from measured scaling laws: size, tokens, languages, epochs.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 for verb in (plan, fit, predict, expand, laws, languages):
     app.command(verb)

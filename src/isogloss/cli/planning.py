@@ -39,12 +39,14 @@ def plan(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.files import check_folder
+    from isogloss.files import check_file, check_folder
     from isogloss.planning import plan as make_plan
 
     folder = output or (None if json else Path(f"{question.stem}-plan"))
     if folder is not None:
         check_folder(folder, marker="plan.json")
+    if picture is not None:
+        check_file(picture, (".png", ".svg"))
     with progress_bar() as report:
         stages = ["gathering evidence", "searching for size and mixture", "trying other sizes"]
         answer = make_plan(question, seed=seed, progress=lambda s: report("planning", stages.index(s), len(stages)))

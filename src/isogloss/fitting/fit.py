@@ -53,6 +53,8 @@ def fit(
     cost = get_objective(objective) if isinstance(objective, str) else objective
     if starts < 1 or draws < 0 or not 0 < level < 1:
         raise InputError("starts must be at least 1, draws at least 0, and level between 0 and 1")
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, got {seed}")
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
     if target is not None:
         table = table.for_target(target)

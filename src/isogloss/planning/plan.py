@@ -161,6 +161,8 @@ def plan(
     Raises InputError for a question that cannot be read or met, PlanError where the search finds no plan.
     """
     say = progress or (lambda _: None)
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, got {seed}")
     asked = read_question(question)
     say("gathering evidence")
     C = asked.budget.C

@@ -27,7 +27,8 @@ def _known_gpu(name: str) -> str:
 
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Epochs = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Epochs = Positive
 
 
 class _Strict(BaseModel):
@@ -55,10 +56,10 @@ class Budget(_Strict):
 class LanguageNeed(_Strict):
     """What the user wants of one language, and the text there is of it."""
 
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     tokens: _quantity("tokens") | None = None  # type: ignore[valid-type]
     bytes: _quantity("bytes") | None = None  # type: ignore[valid-type]
-    bytes_per_token: Annotated[float, Field(gt=0)] | None = None
+    bytes_per_token: Positive | None = None
     max_epochs: Epochs | None = None
     min_share: Share | None = None
     max_share: Share | None = None
@@ -81,9 +82,9 @@ class Assumptions(_Strict):
     )
     transfer: Literal["published", "none"] = "published"
     dose: Literal["equal", "linear"] = "equal"
-    repetition_decay: Annotated[float, Field(gt=0)] | None = None
+    repetition_decay: Positive | None = None
     capacity: Literal["none", "k-law"] = "none"
-    temperature: Annotated[float, Field(gt=0)] = 3.33
+    temperature: Positive = 3.33
     vocabulary: Annotated[int, Field(gt=1)] = 64_512
 
 
@@ -135,10 +136,18 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
     if not any(need.weight for need in question.languages.values()):
         raise InputError("every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0.")
     # A fit is named relative to the question file that names it.
-    located = {
-        code: need if need.fit is None else need.model_copy(update={"fit": str(folder / need.fit)})
-        for code, need in question.languages.items()
-    }
+    located = {}
+    for code, need in question.languages.items():
+        if need.fit is not None:
+            place = folder / need.fit
+            if not place.is_dir():
+                raise InputError(
+                    f"no fit in {place}",
+                    where=f"{where}, languages.{spelled[code]}.fit",
+                    hint="Give a folder that `isogloss fit` wrote.",
+                )
+            need = need.model_copy(update={"fit": str(place)})
+        located[code] = need
     return question.model_copy(update={"languages": located})
 
 
