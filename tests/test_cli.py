@@ -187,8 +187,8 @@ def test_predict_asks_for_a_value_per_source(capsys: pytest.CaptureFixture[str])
     design = atlas()
     design.frame().write_csv("mixtures.csv")
     sources = [option for s in design.options["sources"] for option in ("--source", s)]
-    arguments = ["fit", "mixtures.csv", "--law", "atlas", *sources, "--starts", "8", "--draws", "0", "-o", "fit"]
-    assert run([*arguments, "--json"]) == 0
+    held = [option for name, value in design.truth.items() if name != "E" for option in ("--fix", f"{name}={value}")]
+    assert run(["fit", "mixtures.csv", "--law", "atlas", *sources, *held, *QUICK, "-o", "fit", "--json"]) == 0
     capsys.readouterr()
     points = ["N=1e9", "D_target=2e9", "U_target=2e9", "D_other=1e9", "U_other=1e9", "K=3", "U_sources=1e10"]
     code = run(["predict", "fit", *points, "D_sources=1e9,2e9", "--json"])

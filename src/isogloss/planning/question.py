@@ -15,8 +15,16 @@ from isogloss.planning.hardware import PEAK_FLOPS
 from isogloss.units import Kind, parse_quantity
 
 
-def _quantity(kind: Kind) -> Any:
-    return Annotated[float, BeforeValidator(lambda value: parse_quantity(value, kind))]
+def _quantity(kind: Kind) -> BeforeValidator:
+    """People write quantities as text, "10B tokens", and in the wrong unit at times."""
+    return BeforeValidator(lambda value: parse_quantity(value, kind))
+
+
+Flops = Annotated[float, _quantity("flops")]
+Count = Annotated[float, _quantity("count")]
+Tokens = Annotated[float, _quantity("tokens")]
+Bytes = Annotated[float, _quantity("bytes")]
+Parameters = Annotated[float, _quantity("parameters")]
 
 
 def _known_gpu(name: str) -> str:
@@ -38,9 +46,9 @@ class _Strict(BaseModel):
 class Budget(_Strict):
     """FLOPs, or accelerator-hours of a known accelerator at a utilisation."""
 
-    flops: _quantity("flops") | None = None  # type: ignore[valid-type]
+    flops: Flops | None = None
     gpu: Annotated[str, AfterValidator(_known_gpu)] | None = None
-    gpu_hours: _quantity("count") | None = None  # type: ignore[valid-type]
+    gpu_hours: Count | None = None
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.4
 
     @property
@@ -57,8 +65,8 @@ class LanguageNeed(_Strict):
     """What the user wants of one language, and the text there is of it."""
 
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
-    tokens: _quantity("tokens") | None = None  # type: ignore[valid-type]
-    bytes: _quantity("bytes") | None = None  # type: ignore[valid-type]
+    tokens: Tokens | None = None
+    bytes: Bytes | None = None
     bytes_per_token: Positive | None = None
     max_epochs: Epochs | None = None
     min_share: Share | None = None
@@ -70,8 +78,8 @@ class LanguageNeed(_Strict):
 class Limits(_Strict):
     max_epochs: Epochs = 4.0
     min_share: Share | None = None
-    min_params: _quantity("parameters") = 1e6  # type: ignore[valid-type]
-    max_params: _quantity("parameters") = 1e13  # type: ignore[valid-type]
+    min_params: Parameters = 1e6
+    max_params: Parameters = 1e13
 
 
 class Assumptions(_Strict):
