@@ -84,7 +84,9 @@ def test_relative_links_resolve(page):
 
 
 @pytest.mark.parametrize("snippet", snippets("toml"), ids=str)
+@pytest.mark.usefixtures("workplace")
 def test_question_files_parse(snippet):
+    Path("myfit").mkdir()  # a question may name a saved fit, which must be there
     read_question(tomllib.loads(snippet.text))
 
 
