@@ -139,8 +139,6 @@ def test_starts_agree(three: Plan, twelve: Plan) -> None:
 def test_another_seed_finds_the_same_plan(twelve: Plan) -> None:
     other = plan({"budget": {"flops": 3e22}, "languages": TWELVE}, seed=5)
     assert other.objective == pytest.approx(twelve.objective, rel=1e-6)
-    again = plan({"budget": {"flops": 3e22}, "languages": TWELVE}, seed=5)
-    assert again.to_dict() == other.to_dict()
 
 
 def test_the_order_of_languages_does_not_matter(twelve: Plan) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from isogloss.fitting import Fit, FitStatus, HuberLogLoss, fit
 from isogloss.fitting.health import Profile
-from isogloss.laws import Chinchilla, DataConstrained, Law
+from isogloss.fitting.rows import rows_for
+from isogloss.laws import Atlas, Chinchilla, DataConstrained, Law
 from isogloss.runs import RunTable, read_runs
 
 DATA = Path(os.environ.get("ISOGLOSS_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -140,16 +141,31 @@ def test_seven_free_coefficients(repeated: RunTable) -> None:
 # --- mixtures of languages --------------------------------------------------------------------------
 
 
-def test_one_size_of_two_languages_fits_and_warns() -> None:
-    table = read_runs(DATA / "xling_enfr.csv", where="use=1")
-    answer = fit("atlas", table, target="fr", starts=16, draws=20)
+@pytest.fixture(scope="module")
+def two_languages() -> RunTable:
+    return read_runs(DATA / "xling_enfr.csv", where="use=1").for_target("fr")
+
+
+def test_one_size_of_two_languages_fits_and_warns(two_languages: RunTable) -> None:
+    answer = fit("family", two_languages, starts=16, draws=20)
     assert np.isfinite(answer.objective)
-    assert answer.layout.sources == ("eng_Latn",)
-    assert {"lambda_", "tau_other"} <= set(answer.health.undetermined)
     assert {"A", "alpha"} <= set(answer.health.entangled)
     assert answer.status is not FitStatus.GOOD
     assert any("cannot be told apart" in w for w in answer.warnings)
-    assert any("no row depends on lambda_" in w for w in answer.warnings)
+
+
+def test_what_atlas_sees_of_two_languages(two_languages: RunTable) -> None:
+    """Everything that is not French is English, and no text is known to be repeated."""
+    rows = rows_for(Atlas, two_languages)
+    columns = rows.columns
+    assert rows.sources == ("eng_Latn",)
+    D = two_languages.frame["tokens"].to_numpy()
+    assert columns["D_target"] + columns["D_sources"][:, 0] == pytest.approx(D)
+    assert columns["D_target"] == pytest.approx(two_languages.frame["target_tokens"].to_numpy(), rel=1e-4)
+    assert (columns["D_other"] == 0).all()
+    assert np.isinf(columns["U_target"]).all()
+    assert (columns["K"] >= 1).all()
+    assert (columns["K"] <= 2 + 1e-9).all()
 
 
 def test_the_default_objective_is_the_one_that_was_published() -> None:

@@ -140,7 +140,7 @@ def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = F
     points
         The law's columns, such as N=1e9 D=2e10,4e10. Several values give every combination.
     runs
-        Or a table whose rows are to be predicted (it needs no loss column for laws of N, D and U).
+        Or a table of runs to predict, read like the one that was fitted; its losses are not used.
     json
         Print the whole answer as JSON and nothing else.
     """

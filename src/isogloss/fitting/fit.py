@@ -104,7 +104,7 @@ def _check_enough(problem: Problem, rows: Rows, source: str) -> None:
         raise InputError("every coefficient is held: there is nothing to fit", hint="Leave out one --fix.")
     if rows.runs < 2:
         raise InputError(
-            f"there is one run only, with {problem.rows} rows",
+            f"there is one run only, with {problem.rows} row{'s' * (problem.rows != 1)}",
             where=source,
             hint="A law needs runs that differ in N and D; if rows are runs of their own, give each a run_id.",
         )
