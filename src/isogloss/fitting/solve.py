@@ -11,7 +11,7 @@ start, resample and profile point of every table of about that length.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -72,41 +72,90 @@ class Solutions:
         return int(np.nanargmin(self.value))
 
 
+@dataclass(frozen=True)
+class Prior:
+    """Half of (z - mean)' precision (z - mean), added to each member's objective.
+
+    Shapes `(members, free)` and `(members, free, free)`, or without members for the same one for all.
+    """
+
+    mean: np.ndarray
+    precision: np.ndarray
+
+
 def solve(
-    problem: Problem,
+    problem: Problem | Sequence[Problem],
     starts: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
     *,
+    which: np.ndarray | None = None,
     weights: np.ndarray | None = None,
+    prior: Prior | None = None,
     effort: Effort = THOROUGH,
     progress: Callable[[int], None] | None = None,
 ) -> Solutions:
     """Minimise from every start `(members, free)`; `lower`, `upper` `(free,)` or `(members, free)`.
 
-    `weights` `(members, rows)` are counts of each row, one if None. `progress` hears how many are done.
+    Of several problems, which must share layout and objective, `which` `(members,)` says each member's.
+    `weights` `(members, rows)` are counts of each row (of the longest problem), one if None. `progress`
+    hears how many are done.
     """
-    members = len(starts)
-    lower = np.broadcast_to(lower, starts.shape)
-    upper = np.broadcast_to(upper, starts.shape)
-    data = _padded(problem)
-    size = len(data["loss"])
-    z = np.clip(starts, lower, upper)
-    value = np.full(members, np.inf)
-    damping = np.full(members, FIRST_DAMPING)
-    taken = np.zeros(members, int)
-    converged = np.zeros(members, bool)
-    waiting = np.arange(members)
+    problems = (problem,) if isinstance(problem, Problem) else tuple(problem)
+    which = np.zeros(len(starts), int) if which is None else which
+    free = starts.shape[1]
+    own = (
+        np.broadcast_to(lower, starts.shape),
+        np.broadcast_to(upper, starts.shape),
+        np.broadcast_to(0.0 if prior is None else prior.mean, starts.shape),
+        np.broadcast_to(0.0 if prior is None else prior.precision, (len(starts), free, free)),
+    )
+    found = Solutions(np.array(starts, float), np.full(len(starts), np.inf), np.zeros(len(starts), bool))
+    sizes = np.array([_padded_size(p.rows) for p in problems])
+    done = 0
+    for size in np.unique(sizes[which]):
+        members = np.flatnonzero(sizes[which] == size)
+        for done_here in _solve_alike(problems, which[members], members, weights, own, int(size), effort, found):
+            if progress is not None:
+                progress(done + done_here)
+        done += len(members)
+    return found
+
+
+def _solve_alike(
+    problems: tuple[Problem, ...],
+    which: np.ndarray,
+    members: np.ndarray,
+    weights: np.ndarray | None,
+    own: tuple[np.ndarray, ...],
+    size: int,
+    effort: Effort,
+    found: Solutions,
+) -> Iterator[int]:
+    """Minimise `members`, whose problems all have `size` padded rows, into `found`; yields how many are done."""
+    present, of_present = np.unique(which, return_inverse=True)
+    padded = [_padded(problems[i], size) for i in present]
+    # One problem's rows are one array for all members; several problems' are gathered for each batch.
+    stacked = None if len(padded) == 1 else jax.tree.map(lambda *a: jnp.stack(a), *padded)
+    rows = np.array([problems[i].rows for i in present])[of_present]
+    lower, upper, means, precisions = (a[members] for a in own)
+    z = np.clip(found.z[members], lower, upper)
+    value, damping = np.full(len(members), np.inf), np.full(len(members), FIRST_DAMPING)
+    taken, converged = np.zeros(len(members), int), np.zeros(len(members), bool)
+    waiting = np.arange(len(members))
     # Slow members share a batch with fresh ones: no batch waits for its slowest member alone.
     while len(waiting):
         index = waiting[np.minimum(np.arange(BATCH), len(waiting) - 1)]
-        chunk = np.zeros((BATCH, size))
-        chunk[:, : problem.rows] = 1.0 if weights is None else weights[index]
+        chunk = (np.arange(size) < rows[index, None]).astype(float)
+        if weights is not None:
+            chunk[:, : weights.shape[1]] *= weights[members[index], :size]
+        batch = (z[index], damping[index], chunk, lower[index], upper[index], means[index], precisions[index])
         out = _advance(
-            problem.layout,
-            problem.objective,
-            *(jnp.asarray(a) for a in (z[index], damping[index], chunk, lower[index], upper[index])),
-            data,
+            problems[0].layout,
+            problems[0].objective,
+            stacked is not None,
+            *(jnp.asarray(a) for a in batch),
+            padded[0] if stacked is None else jax.tree.map(lambda a, i=of_present[index]: a[i], stacked),
             jnp.asarray(effort.tolerance),
         )
         z[index], value[index], damping[index], finished = (np.asarray(o) for o in out)
@@ -115,14 +164,20 @@ def solve(
         finished = finished[: len(over)]
         converged[waiting[:BATCH]] = finished & np.isfinite(value[waiting[:BATCH]])
         waiting = np.concatenate([waiting[:BATCH][~(finished | over)], waiting[BATCH:]])
-        if progress is not None:
-            progress(members - len(waiting))
-    return Solutions(z, value, converged)
+        found.z[members], found.value[members], found.converged[members] = z, value, converged
+        yield len(members) - len(waiting)
 
 
-def _padded(problem: Problem) -> dict[str, Any]:
-    """Columns with the first row repeated to a multiple of ROW_MULTIPLE; padding has weight zero."""
-    size = -(-problem.rows // ROW_MULTIPLE) * ROW_MULTIPLE
+def _padded_size(rows: int) -> int:
+    """Few sizes, so that few programs are compiled: multiples of ROW_MULTIPLE up to eight, then coarser ones."""
+    step = ROW_MULTIPLE
+    while rows > 8 * step:
+        step *= 2
+    return -(-rows // step) * step
+
+
+def _padded(problem: Problem, size: int) -> dict[str, Any]:
+    """Columns with the first row repeated up to `size` rows; padding has weight zero."""
     index = np.where(np.arange(size) < problem.rows, np.arange(size), 0)
     return {
         "columns": {k: jnp.asarray(v[index]) for k, v in problem.columns.items()},
@@ -138,47 +193,68 @@ def predicted(layout: Layout, z: Any, data: dict[str, Any]) -> Any:
     return law.loss(**data["columns"])
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 2))
 def _advance(
     layout: Layout,
     objective: Objective,
+    own_rows: bool,
     z: Array,
     damping: Array,
     weights: Array,
     lower: Array,
     upper: Array,
+    means: Array,
+    precisions: Array,
     data: dict[str, Any],
     tolerance: Array,
 ) -> tuple[Array, Array, Array, Array]:
-    """Up to ITERATIONS_A_ROUND steps of every member: its z, objective, damping, and whether it is done."""
+    """Up to ITERATIONS_A_ROUND steps of every member: its z, objective, damping, and whether it is done.
 
-    def residual(z: Array) -> Array:
+    `own_rows`: `data` has a leading axis of members.
+    """
+    axis = 0 if own_rows else None
+
+    def residual(z: Array, data: dict[str, Any]) -> Array:
         return objective.residual(predicted(layout, z, data), data["loss"])
 
-    def value(z: Array, w: Array) -> Array:
-        return jnp.where(w > 0, w * objective.cost(residual(z)), 0.0).sum()
+    def value(z: Array, w: Array, mean: Array, precision: Array, data: dict[str, Any]) -> Array:
+        away = z - mean
+        rows = jnp.where(w > 0, w * objective.cost(residual(z, data)), 0.0).sum()
+        return rows + 0.5 * away @ precision @ away
 
     slope = jax.vmap(jax.grad(objective.cost))
     hessian = jax.jacfwd(jax.grad(value))
 
-    def step(z: Array, f: Array, damping: Array, w: Array, lo: Array, hi: Array) -> tuple[Array, ...]:
-        r, J = residual(z), jax.jacfwd(residual)(z)
+    def step(
+        z: Array,
+        f: Array,
+        damping: Array,
+        w: Array,
+        lo: Array,
+        hi: Array,
+        mean: Array,
+        precision: Array,
+        data: dict[str, Any],
+    ) -> tuple[Array, ...]:
+        r, J = residual(z, data), jax.jacfwd(residual)(z, data)
         safe = jnp.where(jnp.abs(r) < 1e-12, 1e-12, r)
         pull = jnp.where(w > 0, w * slope(safe), 0.0)
-        g = J.T @ pull
-        majorant = J.T @ ((pull / safe)[:, None] * J)
-        move = _newton_step(z, g, hessian(z, w), majorant, damping, lo, hi)
+        g = J.T @ pull + precision @ (z - mean)
+        majorant = J.T @ ((pull / safe)[:, None] * J) + precision
+        move = _newton_step(z, g, hessian(z, w, mean, precision, data), majorant, damping, lo, hi)
         trial = jnp.clip(z + move, lo, hi)
-        f_trial = value(trial, w)
+        f_trial = value(trial, w, mean, precision, data)
         better = jnp.isfinite(f_trial) & (f_trial < f)
         promised = jnp.abs(g @ (trial - z))
         done = (promised <= tolerance * f) | (damping > 1e6) | (f == 0)
         damping = jnp.where(better, jnp.maximum(damping * 0.2, 1e-9), jnp.maximum(damping, 1e-3) * 6)
         return jnp.where(better, trial, z), jnp.where(better, f_trial, f), damping, done
 
+    steps = jax.vmap(step, in_axes=(0,) * 8 + (axis,))
+
     def body(state: tuple[Array, ...]) -> tuple[Array, ...]:
         z, f, damping, done, iteration = state
-        z_new, f_new, damping_new, done_new = jax.vmap(step)(z, f, damping, weights, lower, upper)
+        z_new, f_new, damping_new, done_new = steps(z, f, damping, weights, lower, upper, means, precisions, data)
         return (
             jnp.where(done[:, None], z, z_new),
             jnp.where(done, f, f_new),
@@ -190,7 +266,7 @@ def _advance(
     def unfinished(state: tuple[Array, ...]) -> Array:
         return (~state[3].all()) & (state[4] < ITERATIONS_A_ROUND)
 
-    f = jax.vmap(value)(z, weights)
+    f = jax.vmap(value, in_axes=(0, 0, 0, 0, axis))(z, weights, means, precisions, data)
     f = jnp.where(jnp.isnan(f), jnp.inf, f)
     z, f, damping, done, _ = jax.lax.while_loop(unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0)))
     return z, f, damping, done
@@ -228,5 +304,5 @@ def _jacobian(layout: Layout, objective: Objective, z: Array, data: dict[str, An
 
 def residuals(problem: Problem, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Residuals `(rows,)` and their derivatives `(rows, free)` at z `(free,)`."""
-    r, J = _jacobian(problem.layout, problem.objective, jnp.asarray(z), _padded(problem))
+    r, J = _jacobian(problem.layout, problem.objective, jnp.asarray(z), _padded(problem, _padded_size(problem.rows)))
     return np.asarray(r)[: problem.rows], np.asarray(J)[: problem.rows]
