@@ -1,0 +1,130 @@
+"""Curvature of the objective and scatter of its gradient at an optimum: what intervals without refits rest on.
+
+With G the gradient and H its expected derivative, an estimate errs by -H^-1 G, so its covariance is
+H^-1 cov(G) H^-1 (Huber 1967). Rows of one run err together: cov(G) is summed over runs, not rows (Liang
+and Zeger 1986). With a Huber delta far below the residuals few rows or none lie inside delta, and the
+derivative of the cost there says little about H: the cost's slope is differenced over a bandwidth instead,
+as for medians (Hall and Sheather 1988, Powell 1991).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isogloss.fitting.objective import Objective
+from isogloss.fitting.solve import Problem, residuals
+from isogloss.numerics import jax, jnp
+
+# A coordinate within this fraction of its range from an end is held by it.
+AT_BOUND = 1e-6
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """At z `(free,)`: `information` and `scores` `(free, free)`; `moving` `(free,)` is false where a bound holds.
+
+    Rows and columns of what does not move are zero.
+    """
+
+    z: np.ndarray
+    information: np.ndarray
+    scores: np.ndarray
+    moving: np.ndarray
+    residuals: np.ndarray
+    derivatives: np.ndarray
+    """Of the residuals `(rows, free)`."""
+    pull: np.ndarray
+    """Slope of the cost at each residual `(rows,)`."""
+    curvature: float
+    """Mean derivative of that slope over the bandwidth: 1 for squares."""
+    run: np.ndarray
+    runs: int
+
+    @property
+    def dispersion(self) -> float:
+        """Variance of the slope over its mean derivative: `information` times this is `scores` if rows err alone."""
+        spare = max(len(self.residuals) - int(self.moving.sum()), 1)
+        return float((self.pull**2).sum() / spare / self.curvature)
+
+    def covariance(self) -> np.ndarray:
+        """Of z `(free, free)`, for many runs: no small-sample correction. Zero where a bound holds."""
+        inverse = restricted_inverse(self.information, self.moving)
+        return inverse @ self.scores @ inverse
+
+    def few_runs(self) -> float:
+        """What multiplies the covariance where runs are few: p coefficients have taken p of the runs' freedom.
+
+        (runs - 1)/(runs - p) would be right if each run had one row; rows beyond that give some freedom back.
+        """
+        rows, free = len(self.residuals), int(self.moving.sum())
+        spare = max(self.runs - 1, 1)
+        return self.runs / spare * (rows - 1) / max(rows - free, 1)
+
+
+def sandwich(
+    problem: Problem,
+    z: np.ndarray,
+    run: np.ndarray,
+    lower: np.ndarray | None = None,
+    upper: np.ndarray | None = None,
+) -> Sandwich:
+    """Curvature and scores at the optimum z `(free,)`; `run` `(rows,)` numbers the run of each row."""
+    r, J = residuals(problem, z)
+    low = np.full(len(z), -np.inf) if lower is None else lower
+    high = np.full(len(z), np.inf) if upper is None else upper
+    margin = np.where(np.isfinite(high - low), AT_BOUND * (high - low), 0.0)
+    moving = (z > low + margin) & (z < high - margin)
+    J = np.where(moving, J, 0.0)
+    pull = slope(problem.objective, r)
+    curvature = mean_curvature(problem.objective, r, int(moving.sum()))
+    number = np.unique(run, return_inverse=True)[1]
+    gradients = np.zeros((int(number.max()) + 1, len(z)))
+    np.add.at(gradients, number, pull[:, None] * J)
+    return Sandwich(
+        z=z,
+        information=curvature * J.T @ J,
+        scores=gradients.T @ gradients,
+        moving=moving,
+        residuals=r,
+        derivatives=J,
+        pull=pull,
+        curvature=curvature,
+        run=number,
+        runs=len(gradients),
+    )
+
+
+def slope(objective: Objective, r: np.ndarray) -> np.ndarray:
+    """Derivative of the cost at residuals r, of any shape."""
+    return np.asarray(jax.vmap(jax.grad(objective.cost))(jnp.asarray(r.ravel()))).reshape(r.shape)
+
+
+def mean_curvature(objective: Objective, r: np.ndarray, free: int) -> float:
+    """Mean over rows of the cost's second derivative, smoothed over `bandwidth`."""
+    width = bandwidth(r, free)
+    if width <= 0:
+        return float(np.asarray(jax.vmap(jax.hessian(objective.cost))(jnp.asarray(r))).mean())
+    return float(((slope(objective, r + width) - slope(objective, r - width)) / (2 * width)).mean())
+
+
+def bandwidth(r: np.ndarray, free: int) -> float:
+    """Half-width that holds the share of the residuals that Hall and Sheather find best for a median's error."""
+    size = np.sort(np.abs(r))
+    spare = max(len(r) - free, 1)
+    # 0.97 n^(-1/3) is their width in probability, either way of the median, for a 95 % interval.
+    share = min(2 * 0.97 * spare ** (-1 / 3), 0.8)
+    # A fit of p coefficients passes (nearly) through p rows, which say nothing about the spread.
+    within = min(free + share * spare, len(r) - 1)
+    return float(np.interp(within, np.arange(len(r)), size))
+
+
+def restricted_inverse(matrix: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    """Inverse over what moves, zero elsewhere; directions that no row determines are left out."""
+    out = np.zeros_like(matrix)
+    index = np.ix_(moving, moving)
+    scale = np.sqrt(np.maximum(np.diag(matrix)[moving], 1e-300))
+    out[index] = np.linalg.pinv(matrix[index] / np.outer(scale, scale), rcond=1e-12, hermitian=True)
+    out[index] /= np.outer(scale, scale)
+    return out
