@@ -136,7 +136,8 @@ def _solve_alike(
     present, of_present = np.unique(which, return_inverse=True)
     padded = [_padded(problems[i], size) for i in present]
     # One problem's rows are one array for all members; several problems' are gathered for each batch.
-    stacked = None if len(padded) == 1 else jax.tree.map(lambda *a: jnp.stack(a), *padded)
+    stacked = None if len(padded) == 1 else jax.tree.map(lambda *a: np.stack(a), *padded)
+    alone = jax.tree.map(jnp.asarray, padded[0])
     rows = np.array([problems[i].rows for i in present])[of_present]
     lower, upper, means, precisions = (a[members] for a in own)
     z = np.clip(found.z[members], lower, upper)
@@ -155,7 +156,7 @@ def _solve_alike(
             problems[0].objective,
             stacked is not None,
             *(jnp.asarray(a) for a in batch),
-            padded[0] if stacked is None else jax.tree.map(lambda a, i=of_present[index]: a[i], stacked),
+            alone if stacked is None else jax.tree.map(lambda a, i=of_present[index]: jnp.asarray(a[i]), stacked),
             jnp.asarray(effort.tolerance),
         )
         z[index], value[index], damping[index], finished = (np.asarray(o) for o in out)
@@ -180,10 +181,10 @@ def _padded(problem: Problem, size: int) -> dict[str, Any]:
     """Columns with the first row repeated up to `size` rows; padding has weight zero."""
     index = np.where(np.arange(size) < problem.rows, np.arange(size), 0)
     return {
-        "columns": {k: jnp.asarray(v[index]) for k, v in problem.columns.items()},
-        "loss": jnp.asarray(problem.loss[index]),
-        "held": jnp.asarray(np.nan_to_num(problem.held)),
-        "centres": jnp.asarray(problem.centres),
+        "columns": {k: v[index] for k, v in problem.columns.items()},
+        "loss": problem.loss[index],
+        "held": np.nan_to_num(problem.held),
+        "centres": problem.centres,
     }
 
 
