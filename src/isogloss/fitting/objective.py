@@ -19,6 +19,10 @@ class Objective(Protocol):
 
     def residual(self, predicted: Any, observed: Any) -> Any: ...
     def cost(self, residual: Any) -> Any: ...
+    def observed(self, predicted: Any, residual: Any) -> Any:
+        """The observation that has this residual: the inverse of `residual`."""
+        ...
+
     def deviance(self, value: Any, best: float, rows: int) -> Any:
         """Twice the fall in log likelihood from `best` to `value`, the error scale being profiled out."""
         ...
@@ -36,6 +40,9 @@ class HuberLogLoss:
 
     def residual(self, predicted: Any, observed: Any) -> Any:
         return jnp.log(predicted) - jnp.log(observed)
+
+    def observed(self, predicted: Any, residual: Any) -> Any:
+        return predicted * np.exp(-residual)
 
     def cost(self, residual: Any) -> Any:
         size = jnp.abs(residual)
@@ -55,6 +62,9 @@ class SquaredLogLoss:
     def residual(self, predicted: Any, observed: Any) -> Any:
         return jnp.log(predicted) - jnp.log(observed)
 
+    def observed(self, predicted: Any, residual: Any) -> Any:
+        return predicted * np.exp(-residual)
+
     def cost(self, residual: Any) -> Any:
         return 0.5 * residual**2
 
@@ -70,6 +80,9 @@ class SquaredLoss:
 
     def residual(self, predicted: Any, observed: Any) -> Any:
         return predicted - observed
+
+    def observed(self, predicted: Any, residual: Any) -> Any:
+        return predicted - residual
 
     def cost(self, residual: Any) -> Any:
         return 0.5 * residual**2
