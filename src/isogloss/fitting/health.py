@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,13 +90,18 @@ def _conditioning(problem: Problem, z: np.ndarray, names: list[str]) -> tuple[fl
     if len(z) < 2:
         return 1.0, ()
     _, J = residuals(problem, z)
+    singular = np.linalg.svd(J, compute_uv=False)
+    return float((singular[0] / max(float(singular[-1]), 1e-300)) ** 2), unseen(J, names)
+
+
+def unseen(J: np.ndarray, names: Sequence[str]) -> tuple[str, ...]:
+    """Coefficients of which some combination changes no residual, from their derivatives J `(rows, free)`."""
     # Columns keep the solver's natural units (logarithms), so that a coefficient without effect shows.
-    singular, vectors = np.linalg.svd(J, full_matrices=False)[1:]
-    smallest = max(float(singular[-1]), 1e-300)
-    condition = float((singular[0] / smallest) ** 2)
-    unseen = vectors[(singular[0] / np.maximum(singular, 1e-300)) ** 2 > SINGULAR]
-    weights = np.linalg.norm(unseen, axis=0)
-    return condition, tuple(n for n, w in zip(names, weights, strict=True) if w > 0.1)
+    singular, vectors = np.linalg.svd(J, full_matrices=len(J) < J.shape[1])[1:]
+    singular = np.append(singular, np.zeros(J.shape[1] - len(singular)))
+    hidden = vectors[(singular[0] / np.maximum(singular, 1e-300)) ** 2 > SINGULAR]
+    weights = np.linalg.norm(hidden, axis=0)
+    return tuple(n for n, w in zip(names, weights, strict=True) if w > 0.1)
 
 
 def _profiles(
