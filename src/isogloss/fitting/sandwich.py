@@ -19,6 +19,8 @@ from isogloss.numerics import jax, jnp
 
 # A coordinate within this fraction of its range from an end is held by it.
 AT_BOUND = 1e-6
+# A run that alone tells a direction has no residual there to enlarge: 1 - leverage counts as no less than this.
+LEAST_LEFT = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,6 @@ class Sandwich:
         """Of z `(free, free)`, for many runs: no small-sample correction. Zero where a bound holds."""
         inverse = restricted_inverse(self.information, self.moving)
         return inverse @ self.scores @ inverse
-
-    def few_runs(self) -> float:
-        """What multiplies the covariance where runs are few: p coefficients have taken p of the runs' freedom.
-
-        (runs - 1)/(runs - p) would be right if each run had one row; rows beyond that give some freedom back.
-        """
-        rows, free = len(self.residuals), int(self.moving.sum())
-        spare = max(self.runs - 1, 1)
-        return self.runs / spare * (rows - 1) / max(rows - free, 1)
 
 
 def sandwich(
@@ -107,6 +100,34 @@ def mean_curvature(objective: Objective, r: np.ndarray, free: int) -> float:
     if width <= 0:
         return float(np.asarray(jax.vmap(jax.hessian(objective.cost))(jnp.asarray(r))).mean())
     return float(((slope(objective, r + width) - slope(objective, r - width)) / (2 * width)).mean())
+
+
+def relieved(found: Sandwich, values: np.ndarray, *, power: float) -> np.ndarray:
+    """`values` `(rows,)` times (I - P)^-power, where P is the block of the hat matrix of each run.
+
+    A fit is drawn towards the runs that it is made of, so that residuals are smaller than errors: power 1/2 makes
+    them as wide on average, power 1 makes them those of a fit without the run.
+    """
+    half = _root_of_inverse(found.derivatives.T @ found.derivatives, found.moving)
+    out = values.astype(float)
+    for number in range(found.runs):
+        rows = found.run == number
+        left, size, _ = np.linalg.svd(found.derivatives[rows] @ half, full_matrices=False)
+        factor = np.maximum(1 - size**2, LEAST_LEFT) ** -power - 1
+        out[rows] += left @ (factor * (left.T @ values[rows]))
+    return out
+
+
+def summed_by_run(pull: np.ndarray, found: Sandwich) -> np.ndarray:
+    """Gradient of each run `(runs, free)` where rows pull by `pull` `(rows,)`."""
+    gradients = np.zeros((found.runs, len(found.z)))
+    np.add.at(gradients, found.run, pull[:, None] * found.derivatives)
+    return gradients
+
+
+def _root_of_inverse(matrix: np.ndarray, moving: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(restricted_inverse(matrix, moving))
+    return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def bandwidth(r: np.ndarray, free: int) -> float:

@@ -1,0 +1,69 @@
+"""Draws by refitting: runs drawn with replacement, or every run kept and its errors given random signs.
+
+Drawing runs loses sizes and budgets from a small study by chance, and with them what tells the coefficients
+apart: its intervals become too wide. The wild bootstrap keeps the design. It adds to the fitted losses the runs'
+own residuals, all of one run times one random sign, so that a run's checkpoints still err together (Wu 1986;
+for medians Feng, He and Hu 2011; for clusters Cameron, Gelbach and Miller 2008). Without the two corrections
+below it is far too narrow: the fit has drawn the law towards each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from isogloss.fitting.sandwich import relieved
+from isogloss.fitting.solve import QUICK, solve
+from isogloss.fitting.solved import Solved
+
+Report = Callable[[int], None]
+
+
+def resample(solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None) -> np.ndarray:
+    """`(draws, free)`: refits to runs drawn with replacement."""
+    counts = rng.multinomial(solved.runs, np.full(solved.runs, 1 / solved.runs), size=draws)
+    return _refit(solved, draws, report, weights=counts[:, solved.run].astype(float))
+
+
+def wild(solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None) -> np.ndarray:
+    """`(draws, free)`: refits to the fitted losses plus each run's errors times one random sign.
+
+    The errors are the residuals that a run would have had if it had not been fitted (leverage taken out, as in
+    the jackknife), and the draws are spread about the estimate as Student's t is wider than the normal.
+    """
+    found = solved.sandwich()
+    errors = relieved(found, found.residuals, power=1.0)
+    signs = rng.choice([-1.0, 1.0], size=(draws, solved.runs))
+    fitted, objective = solved.fitted(), solved.problem.objective
+    made = [replace(solved.problem, loss=objective.observed(fitted, errors * s[solved.run])) for s in signs]
+    z = _refit(solved, draws, report, problems=made)
+    freedom = max(found.runs - int(found.moving.sum()), 1)
+    wider = stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
+    return solved.inside(solved.z + wider * (z - solved.z))
+
+
+def _refit(
+    solved: Solved,
+    draws: int,
+    report: Report | None,
+    *,
+    weights: np.ndarray | None = None,
+    problems: list | None = None,
+) -> np.ndarray:
+    """`(draws, free)`: the best optimum of each draw, from every near-best optimum of the fit."""
+    optima = len(solved.optima)
+    found = solve(
+        solved.problem if problems is None else problems,
+        np.repeat(solved.optima, draws, axis=0),
+        solved.lower,
+        solved.upper,
+        which=None if problems is None else np.tile(np.arange(draws), optima),
+        weights=None if weights is None else np.tile(weights, (optima, 1)),
+        effort=QUICK,
+        progress=None if report is None else (lambda done: report(done // optima)),
+    )
+    best = found.value.reshape(optima, draws).argmin(0)
+    return found.z.reshape(optima, draws, -1)[best, np.arange(draws)]

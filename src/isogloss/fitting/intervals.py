@@ -1,0 +1,90 @@
+"""The kinds of interval by name: each draws the coefficients, and everything else follows from the draws.
+
+A draw is one law that could have made the runs; an interval of anything is the range of the middle draws. Which
+kind holds the truth as often as it says was measured: docs/intervals.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from isogloss.errors import unknown_name
+from isogloss.fitting.bootstrap import Report, resample, wild
+from isogloss.fitting.laplace import laplace
+from isogloss.fitting.solved import Solved
+
+AUTO, NONE = "auto", "none"
+# Fewer runs for each coefficient than this, and a bootstrap of runs is too wide: "auto" keeps the design.
+FEW_RUNS_EACH = 5
+# Below this, no kind was seen to cover.
+TOO_FEW_RUNS = 12
+
+
+class Draws(Protocol):
+    def __call__(
+        self, solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None
+    ) -> np.ndarray: ...
+
+
+def _profile() -> Draws:
+    from isogloss.fitting.profile import profile
+
+    return profile
+
+
+def _posterior() -> Draws:
+    from isogloss.fitting.posterior import posterior
+
+    return posterior
+
+
+# What each is, as the report says it of its draws.
+MEANINGS = {
+    "bootstrap": "refits to runs drawn with replacement",
+    "wild": "refits to the fitted losses with each run's errors under a random sign",
+    "laplace": "draws about the optimum, as wide as the runs' own scatter says",
+    "profile": "draws whose ranges are those of the profiles",
+    "posterior": "draws of the posterior",
+}
+_KINDS: dict[str, Callable[[], Draws]] = {
+    "bootstrap": lambda: resample,
+    "wild": lambda: wild,
+    "laplace": lambda: laplace,
+    "profile": _profile,
+    "posterior": _posterior,
+}
+NAMES = (AUTO, *_KINDS, NONE)
+
+
+def check_name(name: str) -> None:
+    """Raises InputError, with near misses, for what is no kind of interval."""
+    if name not in NAMES:
+        raise unknown_name("intervals", name, NAMES)
+
+
+def choose(name: str, runs: int, free: int) -> str:
+    """The kind that `name` stands for with this many runs and free coefficients."""
+    if name != AUTO:
+        return name
+    return "wild" if runs < FEW_RUNS_EACH * free else "bootstrap"
+
+
+def draw(
+    name: str, solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None
+) -> np.ndarray:
+    """`(draws, free)` moved coordinates by the kind `name`, which is not "auto"."""
+    if name == NONE or draws == 0:
+        return np.zeros((0, len(solved.z)))
+    return _KINDS[name]()(solved, draws, rng, report)
+
+
+def interval_warnings(name: str, runs: int) -> list[str]:
+    """What a reader of the intervals must know."""
+    if name == NONE:
+        return ["no intervals: the fit was asked for none (0 draws)."]
+    if runs < TOO_FEW_RUNS:
+        return [f"intervals rest on {runs} runs: so few do not show their own scatter, whatever the kind of interval."]
+    return []
