@@ -55,6 +55,11 @@ def number_at(path: str, constants: Mapping[str, Any]) -> float:
     if path.startswith("exp "):
         # Twelve digits are more than anyone published, and the same on every C library.
         return float(f"{math.exp(number_at(path[4:], constants)):.12g}")
+    if " per " in path:
+        # Twelve digits again: a term in units of this many to a power, in raw units.
+        term, _, scale = path.partition(" per ")
+        unit, _, power = scale.partition("^")
+        return float(f"{number_at(term, constants) * float(unit) ** number_at(power, constants):.12g}")
     path, _, place = path.partition("#")
     value: Any = constants
     for key in path.split("."):
@@ -93,6 +98,7 @@ def packaged(entry: Record, constants: Mapping[str, Any], facts: Path) -> Record
     if unknown:
         raise SystemExit(f"{entry['id']}: unknown fields {sorted(unknown)}")
     record = {key: entry.get(key, default) for key, default in DEFAULTS.items()}
+    record["law"] = record["law"] or None
     for field in ("coefficients", "standard_errors", "constants"):
         record[field] = numbers(record[field], constants)
     if record["languages"]:

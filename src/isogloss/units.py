@@ -153,7 +153,7 @@ def training_flops(N: Numeric, D: Numeric) -> Numeric:
     return 6.0 * N * D
 
 
-LossUnit = Literal["nats/token", "bits/token", "nats/byte", "bits/byte", "unigram-normalised"]
+LossUnit = Literal["nats/token", "bits/token", "nats/byte", "bits/byte", "unigram-normalised", "metric"]
 LOSS_UNITS: tuple[LossUnit, ...] = get_args(LossUnit)
 
 _LOSS_SPELLINGS: Mapping[str, LossUnit] = {

@@ -24,7 +24,7 @@ def evaluate(layout: Layout, values: Any, columns: dict[str, Any]) -> Any:
 
 
 def has_frontier(layout: Layout) -> bool:
-    return {"A", "alpha", "B", "beta"} <= set(layout.names)
+    return layout.law.frontier and {"A", "alpha", "B", "beta"} <= set(layout.names)
 
 
 def is_power_law(layout: Layout) -> bool:

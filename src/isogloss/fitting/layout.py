@@ -9,32 +9,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from isogloss.errors import InputError, unknown_name
-from isogloss.laws.base import Coefficient, Law
+from isogloss.laws.base import Coefficient, Law, Power, coefficient_of
 from isogloss.numerics import Array, jnp
 
+# The first centres of every law; a law may scale by other columns too.
 AXES = ("N", "D")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One number of a law: a coefficient, or one element of a per-source coefficient."""
+    """One number of a law: a coefficient, or one element of a coefficient that has several. What it is called is
+    no part of its identity, so that languages with other sources share compiled programs."""
 
-    name: str
+    name: str = field(compare=False)
     coefficient: str
     log: bool
     of_loss: bool
-    exponents: tuple[tuple[str, str], ...]
-    """(axis, slot) pairs: the raw value is the moved value times the axis's centre to that slot's power."""
+    exponents: tuple[tuple[str, float, tuple[str, ...]], ...]
+    """(axis, factor, slots): the raw value is the moved value times the axis's centre to this power, the
+    factor times the mean of the slots (1 where there are none)."""
     lower: float
     upper: float
     start: tuple[float, float]
-    meaning: str
+    meaning: str = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,32 @@ class Layout:
     switches: tuple[tuple[str, Any], ...]
     slots: tuple[Slot, ...]
     free: tuple[int, ...]
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] = field(compare=False)
+    languages: tuple[str, ...] = ()
+    """The names along the shares column, the target included."""
 
     @property
     def names(self) -> list[str]:
         return [s.name for s in self.slots]
 
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """The columns by which coefficients scale."""
+        return tuple(dict.fromkeys([*AXES, *(axis for s in self.slots for axis, _, _ in s.exponents)]))
+
+    def centres(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Log of the geometric mean of each axis, 0 where the law has no such column."""
+        found = []
+        for axis in self.axes:
+            values = next((v for k, v in columns.items() if k == axis or k.startswith(f"{axis}_target")), np.ones(1))
+            positive = values[np.isfinite(values) & (values > 0)]
+            found.append(float(np.log(positive).mean()) if len(positive) else 0.0)
+        return np.array(found)
+
     def values(self, z: Any, held: Any, centres: Any) -> Any:
         """Raw values of all slots `(..., slots)` from moved coordinates z `(..., free)`.
 
-        `held` `(slots,)` has raw values for slots that do not move; `centres` `(axes,)` log N0, log D0.
+        `held` `(slots,)` has raw values for slots that do not move; `centres` `(axes,)` as `centres` gives them.
         """
         moved = dict(zip(self.free, range(len(self.free)), strict=True))
         raw: dict[str, Any] = {}
@@ -66,8 +87,9 @@ class Layout:
                 raw[slot.name] = jnp.broadcast_to(held[index], z.shape[:-1])
         for index in self.free:
             slot = self.slots[index]
-            for axis, exponent in slot.exponents:
-                raw[slot.name] = raw[slot.name] * jnp.exp(raw[exponent] * centres[AXES.index(axis)])
+            for axis, factor, slots in slot.exponents:
+                power = sum(raw[name] for name in slots) / len(slots) if slots else 1.0
+                raw[slot.name] = raw[slot.name] * jnp.exp(factor * power * centres[self.axes.index(axis)])
         return jnp.stack([raw[name] for name in self.names], axis=-1)
 
     def to_law(self, values: Array | np.ndarray) -> Law:
@@ -75,7 +97,7 @@ class Layout:
         fields: dict[str, Any] = dict(self.switches)
         for c in self.law.coefficients:
             columns = [i for i, s in enumerate(self.slots) if s.coefficient == c.name]
-            fields[c.name] = values[..., np.array(columns, int)] if c.per_source else values[..., columns[0]]
+            fields[c.name] = values[..., np.array(columns, int)] if c.per else values[..., columns[0]]
         return self.law(**fields)
 
     def from_values(self, values: np.ndarray, centres: np.ndarray) -> np.ndarray:
@@ -84,14 +106,15 @@ class Layout:
         for index in self.free:
             slot = self.slots[index]
             value = math.log(values[index]) if slot.log else values[index]
-            for axis, exponent in slot.exponents:
-                value -= values[self.names.index(exponent)] * centres[AXES.index(axis)]
+            for axis, factor, slots in slot.exponents:
+                power = np.mean([values[self.names.index(name)] for name in slots]) if slots else 1.0
+                value -= factor * power * centres[self.axes.index(axis)]
             z.append(value)
         return np.array(z)
 
     def bounds(self, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends `(free,)` in moved coordinates, given the observed losses."""
-        typical, smallest = float(np.median(loss)), float(loss.min())
+        typical, smallest = _size(loss), float(loss.min())
         lower, upper = [], []
         for slot in (self.slots[i] for i in self.free):
             if slot.of_loss and slot.log:
@@ -100,7 +123,8 @@ class Layout:
                 upper.append(math.log(typical * 1e4))
             elif slot.of_loss:
                 lower.append(slot.lower)
-                upper.append(min(slot.upper, smallest))
+                # No loss of a mixture bounds the floor of one language in it.
+                upper.append(min(slot.upper, smallest if slot.name == slot.coefficient else 10 * typical))
             elif slot.log:
                 lower.append(math.log(max(slot.lower, 1e-4)))
                 upper.append(math.log(min(slot.upper, 1e12)))
@@ -112,7 +136,7 @@ class Layout:
     def starts(self, count: int, loss: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """`(count, free)` starting points: a Latin hypercube over each coefficient's start range."""
         lower, upper = self.bounds(loss)
-        typical, smallest = float(np.median(loss)), float(loss.min())
+        typical, smallest = _size(loss), float(loss.min())
         columns = []
         for j, slot in enumerate(self.slots[i] for i in self.free):
             low, high = slot.start
@@ -126,10 +150,17 @@ class Layout:
         return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
 
+def _size(loss: np.ndarray) -> float:
+    """How large losses are; of those that change sign, how far they spread."""
+    typical = abs(float(np.median(loss)))
+    return typical if loss.min() > 0 else max(typical, float(np.ptp(loss)), 1e-12)
+
+
 def make_layout(
     law: type[Law],
     *,
     sources: Sequence[str] = (),
+    languages: Sequence[str] = (),
     fix: Mapping[str, float] | None = None,
     free: Sequence[str] = (),
     switches: Mapping[str, Any] | None = None,
@@ -140,7 +171,9 @@ def make_layout(
     have a default. Raises InputError on an unknown name or a value outside the coefficient's bounds.
     """
     fix = dict(fix or {})
-    slots = [s for c in law.coefficients for s in _slots(c, sources)]
+    names_along = {"source": tuple(sources), "language": tuple(languages)}
+    names_along["pair"] = tuple(",".join(pair) for pair in combinations(languages, 2))
+    slots = [s for c in law.coefficients for s in _slots(law, c, names_along)]
     names = [s.name for s in slots]
     known = sorted({*names, *(s.coefficient for s in slots)})
     for name in (*fix, *free):
@@ -157,22 +190,33 @@ def make_layout(
             held[index] = defaults[slot.coefficient]
         else:
             moving.append(index)
-    for name in switches or {}:
+    chosen = tuple(sorted(check_switches(law, switches).items()))
+    return Layout(law, chosen, tuple(slots), tuple(moving), tuple(sources), tuple(languages)), held
+
+
+def check_switches(law: type[Law], switches: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The switches as given. InputError on an unknown one, or on a value that it cannot take."""
+    for name, value in (switches or {}).items():
         if name not in law.switches:
             raise unknown_name(f"switch of law {law.name}", name, law.switches)
-    layout = Layout(law, tuple(sorted((switches or {}).items())), tuple(slots), tuple(moving), tuple(sources))
-    return layout, held
+        if law.switches[name] and value not in law.switches[name]:
+            raise unknown_name(f"value of switch {name}", str(value), law.switches[name], where=f"law {law.name}")
+    return dict(switches or {})
 
 
-def _slots(c: Coefficient, sources: Sequence[str]) -> list[Slot]:
-    names = [f"{c.name}[{s}]" for s in sources] if c.per_source else [c.name]
+def _slots(law: type[Law], c: Coefficient, names_along: Mapping[str, tuple[str, ...]]) -> list[Slot]:
+    names = [f"{c.name}[{n}]" for n in names_along[c.per]] if c.per else [c.name]
     return [
         Slot(
             name=name,
             coefficient=c.name,
             log=c.log,
             of_loss=c.of_loss,
-            exponents=tuple(c.scales.items()),
+            exponents=tuple(
+                (axis, *term)
+                for axis, power in c.scales.items()
+                for term in _terms(law, power, name.removeprefix(c.name) if c.per else "", names_along)
+            ),
             lower=c.lower,
             upper=c.upper,
             start=c.start,
@@ -180,6 +224,22 @@ def _slots(c: Coefficient, sources: Sequence[str]) -> list[Slot]:
         )
         for name in names
     ]
+
+
+def _terms(
+    law: type[Law], power: Power, element: str, names_along: Mapping[str, tuple[str, ...]]
+) -> list[tuple[float, tuple[str, ...]]]:
+    """(factor, slots) of each term of a power, for a coefficient's `element`, such as "[deu_Latn]"."""
+    terms = []
+    for term in power if isinstance(power, tuple) else (power,):
+        if not isinstance(term, str):
+            terms.append((float(term), ()))
+            continue
+        c = coefficient_of(law, term.removeprefix("-"))
+        several = [f"[{n}]" for n in names_along[c.per]] if c.per else [""]
+        own = [element] if element in several else several
+        terms.append((-1.0 if term.startswith("-") else 1.0, tuple(c.name + e for e in own)))
+    return terms
 
 
 def _within(slot: Slot, value: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from isogloss.errors import InputError
 from isogloss.laws.base import Law
-from isogloss.laws.multilingual import Atlas, FamilyLaw
+from isogloss.laws.multilingual import Atlas
 from isogloss.laws.repetition import saturated
 from isogloss.numerics import Array, jax, jnp
 
@@ -21,9 +21,13 @@ Columns = dict[str, Array]
 Ranges = Mapping[str, tuple[float, float]]
 
 # N to 10T parameters, data to 100T tokens: beyond what anyone trains, so nothing overflows within it.
-_RANGES: Ranges = {"N": (1e6, 1e13), "D": (1e6, 1e14), "U": (1e6, 1e14), "K": (1.0, 400.0), "p": (1e-4, 1.0)}
-_HELPS = ("N", "D", "U")
+_RANGES: Ranges = {
+    **{"N": (1e6, 1e13), "D": (1e6, 1e14), "U": (1e6, 1e14), "K": (1.0, 400.0), "p": (1e-4, 1.0)},
+    **{"k": (1.0, 100.0), "x": (1.0, 1e6), "shares": (1e-3, 1.0), "pretrained": (1e-2, 1.0)},
+}
 _POINTS = 256
+# Of coefficients and columns that have one value per name, the dimension along which the names stand.
+_AXIS = {"D_sources": "source", "U_sources": "source", "shares": "language"}
 
 
 class LawCheckError(AssertionError):
@@ -37,19 +41,21 @@ class LawCheckError(AssertionError):
 def check_law(law: Law, *, columns: Ranges | None = None) -> None:
     """Raise LawCheckError, naming the property and a point, unless the law has every property below.
 
-    finite: the loss, on a wide grid; floor: at or above E; falls: weakly, in N and in all data that helps;
-    saving: the same loss after JSON; monolingual: ATLAS without transfer is its one-language form; batch:
-    vmap over laws equals a loop over them; gradient: automatic against central differences.
+    finite: the loss, on a wide grid; floor and ceiling: where the law has one, E unless it says otherwise;
+    falls, rises: weakly, in the columns in which it promises so; saving: the same loss after JSON; monolingual:
+    ATLAS without transfer is its one-language form; batch: vmap over laws equals a loop over them; gradient:
+    automatic against central differences.
 
     `columns` gives (low, high), both positive, for columns of your own or to narrow a range.
-    One law at a time: coefficients are scalars, weights per source `(sources,)`.
+    One law at a time: coefficients are scalars, weights per source `(sources,)`, per language `(languages,)`,
+    per pair of languages `(pairs,)`.
     """
     _refuse_batches(law)
     ranges = {column: _range(column, columns or {}) for column in law.columns}
     inside, wide = _inside(law, ranges), _wide(law, ranges)
     _check_finite(law, wide)
-    _check_floor(law, wide)
-    _check_falls(law, inside, ranges)
+    _check_limits(law, wide)
+    _check_trends(law, inside, ranges)
     _check_saving(law, wide)
     if isinstance(law, Atlas):
         _check_monolingual(law, wide)
@@ -62,8 +68,8 @@ def check_law(law: Law, *, columns: Ranges | None = None) -> None:
 
 def _refuse_batches(law: Law) -> None:
     for c in law.coefficients:
-        if np.ndim(getattr(law, c.name)) != int(c.per_source):
-            expected = "one value per source" if c.per_source else "a scalar"
+        if np.ndim(getattr(law, c.name)) != int(c.per is not None):
+            expected = f"one value per {c.per}" if c.per else "a scalar"
             raise InputError(f"{c.name} must be {expected}: laws are checked one at a time", where=law.name)
 
 
@@ -74,21 +80,31 @@ def _range(column: str, given: Ranges) -> tuple[float, float]:
     raise InputError(f"no range known for column {column!r}", hint=f"Give columns={{{column!r}: (low, high)}}.")
 
 
-def _sources(law: Law) -> int:
-    return next((np.size(getattr(law, c.name)) for c in law.coefficients if c.per_source), 0)
+def _names(law: Law, axis: str) -> int:
+    """How many sources or languages the law has; of languages, two where no coefficient says."""
+    sizes = {c.per: np.size(getattr(law, c.name)) for c in law.coefficients if c.per}
+    if axis == "language" and "pair" in sizes:
+        sizes.setdefault(axis, round((1 + math.sqrt(1 + 8 * sizes["pair"])) / 2))
+    return sizes.get(axis, 2 if axis == "language" else 0)
 
 
 def _shape(law: Law, column: str, points: int) -> tuple[int, ...]:
-    return (points, _sources(law)) if column.endswith("_sources") else (points,)
+    return (points, _names(law, _AXIS[column])) if column in _AXIS else (points,)
 
 
 def _inside(law: Law, ranges: Ranges) -> Columns:
     """Points log-uniform over the ranges, always the same ones."""
     rng = np.random.default_rng(0)
-    logs = {
-        c: rng.uniform(math.log(ranges[c][0]), math.log(ranges[c][1]), _shape(law, c, _POINTS)) for c in law.columns
-    }
-    return {c: jnp.asarray(np.exp(values)) for c, values in logs.items()}
+    found = {}
+    for c in law.columns:
+        values = np.exp(rng.uniform(math.log(ranges[c][0]), math.log(ranges[c][1]), _shape(law, c, _POINTS)))
+        found[c] = jnp.asarray(_as_shares(values) if c == "shares" else values)
+    return found
+
+
+def _as_shares(values: np.ndarray) -> np.ndarray:
+    """Rows that add up to one."""
+    return values / values.sum(-1, keepdims=True)
 
 
 def _wide(law: Law, ranges: Ranges) -> Columns:
@@ -99,11 +115,17 @@ def _wide(law: Law, ranges: Ranges) -> Columns:
     found = {}
     for i, column in enumerate(law.columns):
         corner = corners[:, i]
-        if column.endswith("_sources"):
-            corner = np.repeat(corner[:, None], _sources(law), axis=1)
+        if column in _AXIS:
+            corner = np.repeat(corner[:, None], _names(law, _AXIS[column]), axis=1)
         lacking = np.array(inside[column])
         if column.endswith(("_sources", "_other")):
             lacking[rng.random(lacking.shape) < 0.5] = 0.0
+        if column == "shares":
+            # Corners alternate between even mixtures and one language alone.
+            corner = np.where(corner == ranges[column][1], 1.0, np.arange(corner.shape[1]) == 0)
+            corner = _as_shares(np.asarray(corner, float))
+            lacking[:, 1:][rng.random(lacking[:, 1:].shape) < 0.5] = 0.0
+            lacking = _as_shares(lacking)
         found[column] = jnp.concatenate([inside[column], jnp.asarray(corner), jnp.asarray(lacking)])
     return found
 
@@ -132,23 +154,25 @@ def _check_finite(law: Law, columns: Columns) -> None:
     _require(law, "finite", np.isfinite(loss), columns, "the loss is not finite")
 
 
-def _check_floor(law: Law, columns: Columns) -> None:
-    E = getattr(law, "E", None)
-    if E is None:
-        return
-    floor = E * np.asarray(columns["p"]) ** -np.asarray(law.gamma) if isinstance(law, FamilyLaw) else E
-    above = _loss(law, columns) >= floor - 1e-12 * np.abs(floor)
-    _require(law, "floor", above, columns, "the loss is below E")
+def _check_limits(law: Law, columns: Columns) -> None:
+    loss = _loss(law, columns)
+    for failed, limit, sign, where in (
+        ("floor", law.least(**columns), 1.0, "the loss is below E"),
+        ("ceiling", law.most(**columns), -1.0, "it is above the ceiling"),
+    ):
+        if limit is not None:
+            limit = np.asarray(limit, float)
+            holds = np.broadcast_to(sign * (loss - limit) >= -1e-12 * np.abs(limit), loss.shape)
+            _require(law, failed, holds, columns, where)
 
 
-def _check_falls(law: Law, columns: Columns, ranges: Ranges) -> None:
-    for column in law.columns:
-        if column.split("_")[0] not in _HELPS:
-            continue
-        sources = _sources(law) if column.endswith("_sources") else 1
-        for source in range(sources):
-            if _helps(law, column, source):
-                _check_falls_along(law, columns, column, source, np.geomspace(*ranges[column], 33))
+def _check_trends(law: Law, columns: Columns, ranges: Ranges) -> None:
+    for promised, sign in ((law.falls, -1.0), (law.rises, 1.0)):
+        for column in promised:
+            names = _names(law, _AXIS[column]) if column in _AXIS else 1
+            for name in range(names):
+                if _helps(law, column, name):
+                    _check_trend(law, columns, column, name, np.geomspace(*ranges[column], 33), sign)
 
 
 def _helps(law: Law, column: str, source: int) -> bool:
@@ -158,16 +182,17 @@ def _helps(law: Law, column: str, source: int) -> bool:
     return not column.endswith("_other") or bool(getattr(law, "tau_other", 0.0) >= 0)
 
 
-def _check_falls_along(law: Law, columns: Columns, column: str, source: int, values: np.ndarray) -> None:
+def _check_trend(law: Law, columns: Columns, column: str, name: int, values: np.ndarray, sign: float) -> None:
     points = len(columns[column])
     repeated = {c: jnp.repeat(v, len(values), axis=0) for c, v in columns.items()}
     swept = np.array(repeated[column])
-    swept[(..., source) if swept.ndim == 2 else ...] = np.tile(values, points)
+    swept[(..., name) if swept.ndim == 2 else ...] = np.tile(values, points)
     loss = _loss(law, {**repeated, column: jnp.asarray(swept)}).reshape(points, len(values))
-    # Only rounding may make it rise.
-    falls = (np.diff(loss, axis=1) <= 1e-11 * np.abs(loss[:, 1:])).all(axis=1)
-    which = f"{column}[{source}]" if swept.ndim == 2 else column
-    _require(law, "falls", falls, columns, f"the loss rises with {which} somewhere")
+    # Only rounding may turn it round.
+    holds = (sign * np.diff(loss, axis=1) >= -1e-11 * np.abs(loss[:, 1:])).all(axis=1)
+    which = f"{column}[{name}]" if swept.ndim == 2 else column
+    failed, does = ("rises", "falls") if sign > 0 else ("falls", "rises")
+    _require(law, failed, holds, columns, f"the loss {does} with {which} somewhere")
 
 
 def _check_saving(law: Law, columns: Columns) -> None:
@@ -180,7 +205,7 @@ def _check_saving(law: Law, columns: Columns) -> None:
 
 
 def _check_monolingual(law: Atlas, columns: Columns) -> None:
-    alone = replace(law, tau=np.zeros(_sources(law)), tau_other=0.0, phi=0.0)
+    alone = replace(law, tau=np.zeros(_names(law, "source")), tau_other=0.0, phi=0.0)
     own = np.asarray(saturated(columns["D_target"], columns["U_target"], law.lambda_))
     expected = law.E + law.A / np.asarray(columns["N"]) ** law.alpha + law.B / own**law.beta
     close = np.isclose(_loss(alone, columns), expected, rtol=1e-12, atol=0.0)

@@ -15,6 +15,7 @@ class Chinchilla(Law, name="chinchilla", source="Hoffmann et al. 2022, arXiv:220
     alpha: Value = coefficient("parameter exponent", upper=3.0, start=(0.1, 1.2))
     B: Value = coefficient("data term", of_loss=True, scales={"D": "beta"}, start=(0.02, 0.6))
     beta: Value = coefficient("data exponent", upper=3.0, start=(0.1, 1.2))
+    frontier = True
 
     def loss(self, N: Any, D: Any) -> Any:
         return self.E + self.A / N**self.alpha + self.B / D**self.beta

@@ -16,7 +16,8 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
     D_eff = S(D_target) + sum_i tau_i S(D_i) + tau_other S(D_other), S(D; U) the `saturated` tokens.
 
     phi = 0 is ATLAS as printed; without sources it is ATLAS's monolingual form. K is the number of
-    training languages, or exp(entropy of the shares) where they are uneven.
+    training languages, or exp(entropy of the shares) where they are uneven (`languages`: "effective"; "count"
+    counts every language with a positive share).
 
     Shapes: N, D_target, U_target, D_other, U_other, K `(...)`; D_sources, U_sources `(..., sources)`.
 
@@ -35,13 +36,15 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
     beta: Value = coefficient("data exponent", upper=3.0, start=(0.1, 1.2))
     lambda_: Value = coefficient("repetition decay", lower=1e-4, upper=10.0, start=(0.02, 0.5))
     tau: Value = coefficient(
-        "transfer weight of each source", lower=-1.0, upper=1.0, log=False, start=(-0.1, 0.3), per_source=True
+        "transfer weight of each source", lower=-1.0, upper=1.0, log=False, start=(-0.1, 0.3), per="source"
     )
     tau_other: Value = coefficient(
         "transfer weight of all other languages", lower=-1.0, upper=1.0, log=False, start=(-0.1, 0.3)
     )
     phi: Value = coefficient("capacity exponent", upper=1.0, log=False, start=(0.0, 0.3), default=0.0)
-    dose: str = switch("linear")
+    dose: str = switch("linear", ("linear", "equal"))
+    languages: str = switch("effective", ("effective", "count"))
+    frontier = True
 
     def effective_tokens(self, own: Any, sources: Any, others: Any) -> Any:
         """D_eff from the saturated tokens of the target, of each source, and of all others.
@@ -87,6 +90,7 @@ class KLaw(Law, name="k-law", source="ATLAS, arXiv:2510.22037, equation 7"):
     """L = E + A K^phi / N^alpha + B K^psi / D_target^beta: the cost of K evenly sampled languages.
 
     D_target is the tokens of one language, so that the run sees K D_target in all. No repetition term.
+    K is exp(entropy of the shares), or with `languages` "count" the number of positive shares.
     """
 
     E: Value = coefficient("irreducible loss", log=False, of_loss=True, start=(0.1, 0.9))
@@ -96,6 +100,8 @@ class KLaw(Law, name="k-law", source="ATLAS, arXiv:2510.22037, equation 7"):
     B: Value = coefficient("data term", of_loss=True, scales={"D": "beta"}, start=(0.02, 0.6))
     beta: Value = coefficient("data exponent", upper=3.0, start=(0.1, 1.2))
     psi: Value = coefficient("transfer exponent", lower=-1.0, upper=1.0, log=False, start=(-0.2, 0.1))
+    languages: str = switch("effective", ("effective", "count"))
+    frontier = True
 
     def loss(self, N: Any, D_target: Any, K: Any) -> Any:
         return self.E + self.A * K**self.phi / N**self.alpha + self.B * K**self.psi / D_target**self.beta
@@ -113,6 +119,10 @@ class FamilyLaw(Law, name="family", source="He et al. 2024, arXiv:2410.12883"):
     B: Value = coefficient("data term", of_loss=True, scales={"D": "beta"}, start=(0.02, 0.6))
     beta: Value = coefficient("data exponent", upper=3.0, start=(0.1, 1.2))
     gamma: Value = coefficient("sampling exponent", upper=2.0, log=False, start=(0.02, 0.4))
+    frontier = True
 
     def loss(self, N: Any, D: Any, p: Any) -> Any:
         return (self.E + self.A / N**self.alpha + self.B / D**self.beta) * p**-self.gamma
+
+    def least(self, **columns: Any) -> Any:
+        return self.E * columns["p"] ** -self.gamma

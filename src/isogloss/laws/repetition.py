@@ -51,6 +51,7 @@ class DataConstrained(Law, name="data-constrained", source="Muennighoff et al. 2
         start=(0.01, 1.0),
         default=PUBLISHED_N_PER_U,
     )
+    frontier = True
 
     def loss(self, N: Any, D: Any, U: Any) -> Any:
         D_eff = saturated(D, U, 1 / self.R_D)

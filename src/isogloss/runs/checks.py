@@ -79,7 +79,7 @@ def _refuse_same_language(draft: Draft, columns: list[str], names: Names) -> Non
             raise InputError(what, where=f"{draft.source}, column {draft.own('mixture')!r}", hint="Use one spelling.")
 
 
-def check_columns(draft: Draft) -> None:
+def check_columns(draft: Draft, unit: LossUnit) -> None:
     """Every known column in its type and domain. One that is empty throughout is as good as absent."""
     for column in COLUMNS:
         if column.name not in draft:
@@ -91,7 +91,9 @@ def check_columns(draft: Draft) -> None:
         elif column.domain == "any":
             draft.set(typed(draft[column.name]))
         else:
-            _check_numbers(draft, column.name, column.domain)
+            # Relative to a unigram model a loss is negative, and a metric may be anything.
+            signed = column.name == "loss" and unit in ("unigram-normalised", "metric")
+            _check_numbers(draft, column.name, "finite" if signed else column.domain)
     for name in [c for c in draft.frame.columns if c.startswith(UNIQUE)]:
         _check_numbers(draft, name, "non-negative")
 

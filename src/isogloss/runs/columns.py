@@ -13,7 +13,7 @@ from isogloss.units import LossUnit
 
 SHARE, UNIQUE = "share:", "unique:"
 
-Domain = Literal["text", "positive", "non-negative", "count", "any"]
+Domain = Literal["text", "positive", "non-negative", "count", "finite", "any"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ WANTED: dict[Domain, str] = {
     "positive": "a positive number",
     "non-negative": "a number that is not negative",
     "count": "a positive whole number",
+    "finite": "a finite number",
 }
 
 

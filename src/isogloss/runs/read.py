@@ -59,7 +59,7 @@ def read_runs(
     _leave_out_unfinished(draft)
     settled = settle_unit(draft, wide, asked)
     mixtures = take_mixtures(draft, names)
-    check_columns(draft)
+    check_columns(draft, settled)
     derive_tokens(draft)
     frame = _arranged(draft, mixtures)
     draft.notes += name_notes(names, _names_in_use(frame))
