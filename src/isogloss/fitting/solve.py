@@ -307,3 +307,44 @@ def residuals(problem: Problem, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Residuals `(rows,)` and their derivatives `(rows, free)` at z `(free,)`."""
     r, J = _jacobian(problem.layout, problem.objective, jnp.asarray(z), _padded(problem, _padded_size(problem.rows)))
     return np.asarray(r)[: problem.rows], np.asarray(J)[: problem.rows]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _moments(layout: Layout, objective: Objective, z: Array, weights: Array, data: dict[str, Any]) -> tuple:
+    def one(z: Array, w: Array, data: dict[str, Any]) -> tuple[Array, ...]:
+        def residual(z: Array) -> Array:
+            return objective.residual(predicted(layout, z, data), data["loss"])
+
+        r, J = residual(z), jax.jacfwd(residual)(z)
+        J = jnp.where(w[:, None] > 0, J, 0.0)
+        pull = jax.vmap(jax.grad(objective.cost))(jnp.where(jnp.abs(r) < 1e-12, 1e-12, r))
+        return J.T @ (w * pull), J.T @ (w[:, None] * J), r
+
+    return jax.vmap(one)(z, weights, data)
+
+
+def moments(
+    problems: Sequence[Problem], which: np.ndarray, z: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Of the residuals r at z `(members, free)`: the gradient of their cost, J'J, and r of each member.
+
+    Shapes `(members, free)`, `(members, free, free)`, and `(rows,)` each.
+    """
+    members, free = z.shape
+    gradients, squares = np.zeros((members, free)), np.zeros((members, free, free))
+    r: list[np.ndarray] = [np.zeros(0)] * members
+    sizes = np.array([_padded_size(p.rows) for p in problems])
+    for size in np.unique(sizes[which]):
+        here = np.flatnonzero(sizes[which] == size)
+        present, of_present = np.unique(which[here], return_inverse=True)
+        stacked = jax.tree.map(lambda *a: jnp.stack(a), *(_padded(problems[i], int(size)) for i in present))
+        rows = np.array([problems[i].rows for i in present])[of_present]
+        for begin in range(0, len(here), BATCH):
+            part = np.minimum(np.arange(begin, begin + BATCH), len(here) - 1)
+            weights = (np.arange(size) < rows[part, None]).astype(float)
+            data = jax.tree.map(lambda a, i=of_present[part]: a[i], stacked)
+            out = _moments(problems[0].layout, problems[0].objective, jnp.asarray(z[here[part]]), weights, data)
+            gradients[here[part]], squares[here[part]], padded = (np.asarray(o) for o in out)
+            for member, row, values in zip(here[part], rows[part], padded, strict=True):
+                r[member] = values[:row]
+    return gradients, squares, r
