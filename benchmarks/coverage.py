@@ -45,7 +45,8 @@ ACCEPTED = (0.86, 0.94)
 class Study(Protocol):
     """A simulated study: what is true, and what each method says of it when its losses are drawn from `seed`."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def truth(self) -> dict[str, float]: ...
