@@ -16,10 +16,13 @@ import numpy as np
 from scipy import stats
 
 from isogloss.fitting.sandwich import relieved
-from isogloss.fitting.solve import QUICK, solve
+from isogloss.fitting.solve import BATCH, QUICK, solve
 from isogloss.fitting.solved import Solved
 
 Report = Callable[[int], None]
+
+# The wild bootstrap's tables that are held at once, in numbers: 160 MB.
+MOST_NUMBERS = 20_000_000
 
 
 def resample(solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None) -> np.ndarray:
@@ -38,8 +41,13 @@ def wild(solved: Solved, draws: int, rng: np.random.Generator, report: Report | 
     errors = relieved(found, found.residuals, power=1.0)
     signs = rng.choice([-1.0, 1.0], size=(draws, solved.runs))
     fitted, objective = solved.fitted(), solved.problem.objective
-    made = [replace(solved.problem, loss=objective.observed(fitted, errors * s[solved.run])) for s in signs]
-    z = _refit(solved, draws, report, problems=made)
+    z = np.empty((draws, len(found.z)))
+    together = max(BATCH, MOST_NUMBERS // sum(v.size for v in solved.problem.columns.values()))
+    for first in range(0, draws, together):
+        part = slice(first, min(first + together, draws))
+        made = [replace(solved.problem, loss=objective.observed(fitted, errors * s[solved.run])) for s in signs[part]]
+        heard = None if report is None else (lambda done, first=first: report(first + done))
+        z[part] = _refit(solved, len(made), heard, problems=made)
     freedom = max(found.runs - int(found.moving.sum()), 1)
     wider = stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
     return solved.inside(solved.z + wider * (z - solved.z))
