@@ -144,8 +144,8 @@ def test_covariance_is_that_of_a_regression_whose_errors_are_of_unequal_size() -
     # E is moved as it is, first of all coordinates.
     assert found.covariance()[0, 0] == pytest.approx(white[0, 0], rel=1e-3)
     leverage = np.einsum("ij,jk,ik->i", X, inverse, X)
-    corrected = inverse @ (X.T * (residual**2 / (1 - leverage))) @ X @ inverse
-    assert covariance_of_few(found)[0, 0] == pytest.approx(corrected[0, 0], rel=1e-3)
+    jackknifed = 41 / 42 * inverse @ (X.T * (residual / (1 - leverage)) ** 2) @ X @ inverse
+    assert covariance_of_few(found)[0, 0] == pytest.approx(jackknifed[0, 0], rel=1e-3)
     assert found.curvature == pytest.approx(1.0)
 
 

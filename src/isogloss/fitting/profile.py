@@ -2,7 +2,7 @@
 
 The profile of a coordinate is the least objective with that coordinate held. Twice its rise is a deviance only if
 the objective is a log likelihood of independent rows, so it is scaled until its curvature is that of the clustered
-sandwich (Chandler and Bate 2007). Its signed root is then a Student's t, and each coordinate of a t draw about the
+sandwich (Chandler and Bate 2007). Its signed root is then normal, and each coordinate of a normal draw about the
 optimum is replaced by the value whose root it is. Ranges of single coordinates are exact up to sampling; how
 coordinates hang together is taken from the sandwich, so a quantity of several is as good as that.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isogloss.fitting.laplace import covariance_of_few, root, spare_runs
+from isogloss.fitting.laplace import covariance_of_few, root
 from isogloss.fitting.sandwich import Sandwich, restricted_inverse
 from isogloss.fitting.solve import solve
 from isogloss.fitting.solved import Solved
@@ -29,9 +29,7 @@ def profile(
     found = solved.sandwich()
     covariance = covariance_of_few(found)
     errors = np.sqrt(np.diag(covariance))
-    freedom = spare_runs(found)
     steps = rng.normal(size=(draws, len(found.z))) @ root(covariance).T
-    steps *= np.sqrt(freedom / rng.chisquare(freedom, size=draws))[:, None]
     z = np.repeat(found.z[None], draws, axis=0)
     roots = _signed_roots(solved, found, errors)
     for j, (values, at) in roots.items():
