@@ -121,8 +121,6 @@ DESIGNS: dict[str, Callable[[], Design]] = {
     "family": family,
     "atlas": atlas,
 }
-
-
 def planned_loss(
     N: float,
     tokens: np.ndarray,

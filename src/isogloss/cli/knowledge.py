@@ -6,7 +6,7 @@ from isogloss.cli.output import Json, console, number, print_json, print_table
 
 
 def laws(name: str | None = None, *, json: Json = False) -> None:
-    """The catalogue of published laws: coefficients, source, range, and what contradicts them.
+    """Laws that can be fitted, and published laws: coefficients, source, range, and what contradicts them.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def laws(name: str | None = None, *, json: Json = False) -> None:
     from dataclasses import asdict
 
     from isogloss.errors import unknown_name
-    from isogloss.laws import entries
+    from isogloss.laws import entries, forms
 
     found = [e for e in entries() if name is None or name.casefold() in e.id.casefold()]
     if not found and name is not None:
@@ -31,6 +31,11 @@ def laws(name: str | None = None, *, json: Json = False) -> None:
         return
     rows = [[e.id, e.law or "-", e.range, e.source] for e in found]
     print_table(f"{len(found)} published laws", ["id", "fitted by --law", "range", "source"], rows, left=4)
+    if name is None:
+        known = forms()
+        rows = [[form, law if law != form else "", says] for form, (law, says) in known.items()]
+        print_table(f"\n{len(known)} laws and forms for --law", ["--law", "a form of", "what it says"], rows, left=3)
+        console().print("\nYour own: --law path/to/mylaw.py:MyLaw", markup=False)
     console().print("\nOne in full: isogloss laws <id>", markup=False)
 
 

@@ -68,28 +68,28 @@ _HOMES = {
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-# Each law's name, and its class.
+# Each law's name, its class, and what it answers.
 _LAWS = {
-    "chinchilla": "Chinchilla",
-    "data-constrained": "DataConstrained",
-    "atlas": "Atlas",
-    "k-law": "KLaw",
-    "family": "FamilyLaw",
-    "kaplan": "Kaplan",
-    "translation-mixture": "TranslationMixture",
-    "code-mixture": "CodeMixture",
-    "data-transfer": "DataTransfer",
-    "data-transfer-one-size": "DataTransferOneSize",
-    "fine-tuning": "FineTuning",
-    "d-cpt": "DCPT",
-    "bimix": "BiMix",
-    "data-mixing": "DataMixing",
-    "merging": "Merging",
-    "vocabulary": "Vocabulary",
-    "parallel-languages": "ParallelLanguages",
-    "token-equivalents": "TokenEquivalents",
-    "falling": "Falling",
-    "rising": "Rising",
+    "chinchilla": ("Chinchilla", "loss from parameters and tokens"),
+    "data-constrained": ("DataConstrained", "the same where text is repeated"),
+    "atlas": ("Atlas", "loss of one language from its own, its sources' and all other tokens"),
+    "k-law": ("KLaw", "what each further language costs, evenly sampled"),
+    "family": ("FamilyLaw", "loss of a language family sampled with share p"),
+    "kaplan": ("Kaplan", "loss from parameters and tokens, without a floor"),
+    "translation-mixture": ("TranslationMixture", "which fraction of a translation model serves a pair"),
+    "code-mixture": ("CodeMixture", "loss over a mixture whose exponents are averages by share"),
+    "data-transfer": ("DataTransfer", "how much data a checkpoint is worth"),
+    "data-transfer-one-size": ("DataTransferOneSize", "the same for models of one size"),
+    "fine-tuning": ("FineTuning", "loss after fine-tuning, size and data multiplied"),
+    "d-cpt": ("DCPT", "continued pretraining with share p of a domain"),
+    "bimix": ("BiMix", "loss of one target from its share and the tokens"),
+    "data-mixing": ("DataMixing", "loss of one target from the shares of all"),
+    "merging": ("Merging", "loss of merges of k experts"),
+    "vocabulary": ("Vocabulary", "loss from vocabulary and other parameters, across vocabularies"),
+    "parallel-languages": ("ParallelLanguages", "accuracy after training in K languages in parallel"),
+    "token-equivalents": ("TokenEquivalents", "how many tokens of one language a score is worth"),
+    "falling": ("Falling", "any metric that falls to a floor, against any column x"),
+    "rising": ("Rising", "any metric that rises to a ceiling, against any column x"),
 }
 _ALIASES = {
     **{name: name for name in _LAWS},
@@ -115,7 +115,7 @@ _ALIASES = {
 
 def law_classes() -> dict[str, type[Law]]:
     """Every law class by name."""
-    return {name: __getattr__(cls) for name, cls in _LAWS.items()}
+    return {name: __getattr__(cls) for name, (cls, _) in _LAWS.items()}
 
 
 def get_law(name: str) -> type[Law]:
@@ -123,7 +123,7 @@ def get_law(name: str) -> type[Law]:
     key = name.strip().casefold().replace("_", "-").replace(" ", "-")
     if key not in _ALIASES:
         raise unknown_name("law", name, _ALIASES, see=f"Laws: {', '.join(_LAWS)}.")
-    return __getattr__(_LAWS[_ALIASES[key]])
+    return __getattr__(_LAWS[_ALIASES[key]][0])
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
@@ -130,6 +130,10 @@ class Law:
 
     def __init_subclass__(cls, *, name: str, source: str) -> None:
         cls.name, cls.source = name, source
+        # Users may leave out the types of their coefficients.
+        cls.__annotations__ = {n: "Value" for n, v in vars(cls).items() if isinstance(v, Field)} | vars(cls).get(
+            "__annotations__", {}
+        )
         dataclass(frozen=True)(cls)
         declared = fields(cls)  # type: ignore[arg-type]  # made a dataclass on the line above
         cls.coefficients = tuple(

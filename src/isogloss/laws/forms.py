@@ -56,7 +56,7 @@ def forms() -> dict[str, tuple[str, str]]:
     """Every name that `get_form` takes, with its law and what is particular about it. Needs no JAX."""
     from isogloss.laws import _LAWS
 
-    own = {name: (name, "") for name in _LAWS}
+    own = {name: (name, says) for name, (_, says) in _LAWS.items()}
     return {**own, **{name: (law, options["describes"]) for name, (law, options) in _FORMS.items()}}
 
 
@@ -76,7 +76,7 @@ def get_form(name: str) -> Form:
         see = f"Laws: {', '.join(forms())}; or your own, as path/to/mylaw.py:MyLaw."
         raise unknown_name("law", name, [*_ALIASES, *_FORMS], see=see)
     law = get_law(key)
-    return Form(law.name, law, describes=(law.__doc__ or "").partition("\n")[0])
+    return Form(law.name, law, describes=forms()[law.name][1])
 
 
 def as_form(law: Form | type[Law] | str) -> Form:

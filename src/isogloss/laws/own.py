@@ -70,7 +70,7 @@ def _run(file: Path, text_hash: str) -> ModuleType:
     sys.modules[name] = module
     try:
         # Not by the loader's cache of compiled files, which goes by time: a file saved twice in a second differs.
-        exec(compile(file.read_bytes(), str(file), "exec", dont_inherit=True), vars(module))
+        exec(compile(file.read_bytes(), str(file.resolve()), "exec", dont_inherit=True), vars(module))
     except Exception as error:
         del sys.modules[name]
         raise InputError(f"{type(error).__name__}: {error}", where=place_of(error, file)) from error
@@ -81,5 +81,5 @@ def place_of(error: Exception, file: str | Path) -> str:
     """The line of a user's file at which an error arose."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f"{file}, line {error.lineno}: {(error.text or '').strip()}"
-    inside = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == Path(file)]
+    inside = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == Path(file).resolve()]
     return f"{file}, line {inside[-1].lineno}: {inside[-1].line}" if inside else str(file)
