@@ -16,10 +16,11 @@ from isogloss.fitting.health import AGREEMENT, Health, values_at
 from isogloss.fitting.intervals import JOINT
 from isogloss.fitting.joint import Joint, descend
 from isogloss.fitting.language_fits import LanguageFits
+from isogloss.fitting.noise import curvature, dispersions, noise_of
 from isogloss.fitting.objective import Objective, get_objective
 from isogloss.fitting.points import PER_SOURCE
 from isogloss.fitting.pool import ROUNDS as POOL_ROUNDS
-from isogloss.fitting.pool import curvature, dispersions, noise_of, pool
+from isogloss.fitting.pool import pool
 from isogloss.fitting.result import Fit, status_of
 from isogloss.fitting.solve import solve
 from isogloss.fitting.spread import Optimum, draw, own_share

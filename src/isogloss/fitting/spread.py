@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isogloss.fitting.groups import Groups
-from isogloss.fitting.pool import Noise, Population
+from isogloss.fitting.noise import Noise
+from isogloss.fitting.population import Population
 from isogloss.fitting.sandwich import slope
 from isogloss.fitting.solve import residuals
 
