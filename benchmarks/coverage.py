@@ -28,7 +28,7 @@ from isogloss.fitting.health import distinct_optima, values_at
 from isogloss.fitting.intervals import choose, draw
 from isogloss.fitting.laplace import root
 from isogloss.fitting.layout import make_layout
-from isogloss.fitting.objective import HuberLogLoss
+from isogloss.fitting.objective import HuberLogLoss, Objective, SquaredLogLoss
 from isogloss.fitting.rows import rows_for
 from isogloss.fitting.sandwich import relieved, restricted_inverse, summed_by_run
 from isogloss.fitting.solve import QUICK, Problem, solve
@@ -75,8 +75,10 @@ class Noise:
     """Between neighbouring checkpoints, beyond what the run shares."""
     freedom: float | None = 3.0
     """Degrees of freedom of Student's t, for the runs' effects and the checkpoints' errors; None: Gaussian."""
+    uneven: float = 1.0
+    """How many times larger errors are at the least compute than at the most."""
 
-    def draw(self, run: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, run: np.ndarray, compute: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Errors `(rows,)`; rows of one run are neighbours, in order of tokens."""
         effect = self._unit(int(run.max()) + 1, rng)[run]
         innovation = self._unit(len(run), rng)
@@ -85,7 +87,9 @@ class Noise:
             first = i == 0 or run[i] != run[i - 1]
             kept = 0.0 if first else self.correlation
             along[i] = kept * along[i - 1] + np.sqrt(1 - kept**2) * innovation[i]
-        return self.total * (np.sqrt(self.shared) * effect + np.sqrt(1 - self.shared) * along)
+        small = np.log(compute.max() / compute) / np.log(compute.max() / compute.min())
+        unit = np.sqrt(self.shared) * effect + np.sqrt(1 - self.shared) * along
+        return self.total * self.uneven**small * unit
 
     def _unit(self, count: int, rng: np.random.Generator) -> np.ndarray:
         if self.freedom is None:
@@ -97,6 +101,9 @@ NOISES = {
     "heavy": Noise("Student's t with 3 degrees of freedom, 0.6 %", 0.006),
     "quiet": Noise("Gaussian, 0.2 %", 0.002, freedom=None),
 }
+UNEVEN = Noise(
+    "Student's t with 3 degrees of freedom, 0.3 % at the most compute to 1.2 % at the least", 0.003, uneven=4.0
+)
 
 
 # --- designs ------------------------------------------------------------------------------------------------------
@@ -145,6 +152,7 @@ class LawStudy:
     true: dict[str, float]
     design: pl.DataFrame
     noise: Noise
+    objective: Objective = field(default_factory=HuberLogLoss)
     parts: dict[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -159,8 +167,9 @@ class LawStudy:
         budget = np.array([10 * float((6 * rows.columns["N"] * tokens).max())])
         N, D = (a[0] for a in frontier(layout, values, budget))
         self.parts.update(
-            problem=Problem(layout, HuberLogLoss(), rows.columns, loss, held, centres),
+            problem=Problem(layout, self.objective, rows.columns, loss, held, centres),
             run=rows.run,
+            compute=rows.columns["N"] * tokens,
             values=values,
             budget=budget,
             beyond={"N": jnp.asarray(N), "D": jnp.asarray(D), "D_target": jnp.asarray(D), "K": jnp.asarray([4.0])},
@@ -188,6 +197,7 @@ class LawStudy:
             "runs": int(self.parts["run"].max()) + 1,
             "rows": self.parts["problem"].rows,
             "noise": self.noise.about,
+            "objective": self.objective.name,
             "budget": float(self.parts["budget"][0]),
             "auto": choose("auto", int(self.parts["run"].max()) + 1, len(self.parts["problem"].layout.free)),
         }
@@ -205,7 +215,7 @@ class LawStudy:
         """The fit to losses drawn from `seed`."""
         rng = np.random.default_rng([seed, 7])
         made: Problem = self.parts["problem"]
-        problem = replace(made, loss=made.loss * np.exp(self.noise.draw(self.parts["run"], rng)))
+        problem = replace(made, loss=made.loss * np.exp(self.noise.draw(self.parts["run"], self.parts["compute"], rng)))
         lower, upper = problem.layout.bounds(problem.loss)
         solutions = solve(problem, problem.layout.starts(32, problem.loss, rng), lower, upper)
         return Solved(problem, self.parts["run"], distinct_optima(solutions), lower, upper)
@@ -262,13 +272,20 @@ def studies() -> list[Study]:
         ("chinchilla, 14 runs", "chinchilla", CHINCHILLA, scattered(14, (5e7, 2e9, 5), (4, 150), 2)),
         ("chinchilla, 56 runs, other truth", "chinchilla", HOFFMANN, scattered(56, (3e7, 6e9, 8), (3, 80), 3)),
         ("chinchilla, 22 runs, other truth", "chinchilla", HOFFMANN, scattered(22, (3e7, 3e9, 6), (3, 80), 5)),
+        ("chinchilla, 9 runs", "chinchilla", CHINCHILLA, scattered(9, (5e7, 2e9, 4), (4, 150), 6)),
         ("k-law, 48 runs", "k-law", K_LAW, even_mixtures((5e7, 3e9, 4), 4)),
     ]
-    return [
+    huber = [
         LawStudy(f"{name}, {noise}", law, truth, design, NOISES[noise])
         for name, law, truth, design in designs
         for noise in NOISES
     ]
+    squared = [
+        LawStudy(f"{name}, {noise}, squared-log", law, truth, design, NOISES[noise], SquaredLogLoss())
+        for (name, law, truth, design), noise in zip(designs[:2], NOISES, strict=True)
+    ]
+    uneven = [LawStudy(f"{name}, uneven", law, truth, design, UNEVEN) for name, law, truth, design in designs[:2]]
+    return [*huber, *squared, *uneven]
 
 
 def measure(study: Study, methods: Sequence[str], count: int) -> dict[str, dict[str, dict[str, float]]]:
