@@ -121,6 +121,8 @@ DESIGNS: dict[str, Callable[[], Design]] = {
     "family": family,
     "atlas": atlas,
 }
+
+
 def planned_loss(
     N: float,
     tokens: np.ndarray,

@@ -120,7 +120,12 @@ def vocabulary() -> Design:
     t = {"E": 5.5, "A1": 2000.0, "alpha1": 0.4, "A2": 300.0, "alpha2": 0.45, "B": 9000.0, "beta": 0.43}
     N_nv, N_v, D = grid(np.geomspace(3e7, 3e9, 5), np.geomspace(3e6, 3e8, 5), np.geomspace(1e9, 3e11, 5))
     loss = -t["E"] + t["A1"] / N_nv ** t["alpha1"] + t["A2"] / N_v ** t["alpha2"] + t["B"] / D ** t["beta"]
-    columns = {"params_non_embedding": N_nv, "params_total": N_nv + N_v, "D": D, "unit": ["unigram-normalised"] * len(D)}
+    columns = {
+        "params_non_embedding": N_nv,
+        "params_total": N_nv + N_v,
+        "D": D,
+        "unit": ["unigram-normalised"] * len(D),
+    }
     return Design("vocabulary", t, columns, loss, {"objective": "squared"})
 
 

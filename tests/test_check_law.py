@@ -11,7 +11,7 @@ import pytest
 
 from isogloss import laws
 from isogloss.errors import InputError
-from isogloss.laws import Atlas, Chinchilla, FamilyLaw, KLaw, Law, LawCheckError, check_law
+from isogloss.laws import Atlas, Chinchilla, CodeMixture, FamilyLaw, KLaw, Law, LawCheckError, Rising, check_law
 from isogloss.laws.base import Value, coefficient, switch
 from isogloss.laws.catalogue import Entry
 from isogloss.numerics import jax, jnp
@@ -56,6 +56,15 @@ def stand_ins(law: str, missing: Iterable[str]) -> dict[str, Any]:
 def test_published_laws_pass(entry: Entry) -> None:
     assert entry.law is not None
     check_law(entry.build(**stand_ins(entry.law, entry.missing)))
+
+
+@pytest.mark.parametrize("law", [laws.Falling(E=0.05, B=2.0, beta=0.3), Rising(ceiling=0.8, B=0.5, beta=0.3)], ids=str)
+def test_laws_of_no_paper_pass(law: Law) -> None:
+    check_law(law)
+
+
+def test_one_sized_transfer_passes() -> None:
+    check_law(laws.DataTransferOneSize(E=1.0, B=500.0, beta=0.3, k=1e6, data=0.18))
 
 
 @pytest.mark.parametrize("dose", ["linear", "equal"])
@@ -156,7 +165,39 @@ class OnlyNumpy(Chinchilla, name="only-numpy", source="test"):
         return self.E + self.A * jnp.exp(-self.alpha * np.log(np.asarray(N))) + self.B / D**self.beta
 
 
+class Forgets(Rising, name="forgets", source="test"):
+    """Accuracy falls again with more languages."""
+
+    rises = ("x",)
+
+    def loss(self, x: Any) -> Any:
+        return self.ceiling - self.B / x**self.beta - 1e-6 * x
+
+
+class BreaksTheCeiling(Rising, name="breaks-the-ceiling", source="test"):
+    rises = ("x",)
+
+    def loss(self, x: Any) -> Any:
+        return self.ceiling + self.B - self.B / x**self.beta
+
+
+class CostsShares(CodeMixture, name="costs-shares", source="test"):
+    """The floor is that of the best language, whatever the mixture: below the average that it promises."""
+
+    def loss(self, N: Any, D: Any, shares: Any) -> Any:
+        excess = CodeMixture.loss(self, N, D, shares) - CodeMixture.least(self, shares=shares)
+        return excess + jnp.min(jnp.asarray(self.E))
+
+
+RISING: dict[str, Any] = {"ceiling": 0.8, "B": 0.5, "beta": 0.3}
+THREE: dict[str, Any] = {
+    **{"A": 20.0, "B": 500.0, "gamma": 0.5, "tau": np.array([0.5, -0.2, 1.0])},
+    **{name: np.array([0.2, 0.3, 0.4]) for name in ("E", "alpha", "beta")},
+}
 BROKEN = [
+    (Forgets(**RISING), "rises", "falls with x"),
+    (BreaksTheCeiling(**RISING), "ceiling", "above the ceiling"),
+    (CostsShares(**THREE), "floor", "below E"),
     (Overflows(**CHINCHILLA), "finite", "not finite"),
     (Averages(**CHINCHILLA), "finite", "shape"),
     (Negative(**CHINCHILLA), "floor", "below E"),

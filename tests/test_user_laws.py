@@ -19,7 +19,7 @@ from isogloss.laws.own import load_law
 DOCS = Path(__file__).parents[1] / "docs" / "laws.md"
 TRUTH = {"E": 1.7, "A": 300.0, "alpha": 0.33, "B": 900.0, "beta": 0.35, "c": 0.4}
 
-HOURS = '''
+HOURS = """
 from isogloss import Law, coefficient
 from isogloss.numerics import jnp
 
@@ -30,7 +30,7 @@ class Hours(Law, name="hours", source="test"):
 
     def loss(self, hours):
         return FORMULA
-'''
+"""
 
 
 def documented() -> str:

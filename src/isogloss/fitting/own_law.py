@@ -47,7 +47,7 @@ def check_usable(problem: Problem, source: str) -> None:
     def loss(z: jax.Array) -> jax.Array:
         return problem.layout.to_law(problem.layout.values(z, held, centres)).loss(**columns)
 
-    starts = problem.layout.starts(TRIED, problem.loss, np.random.default_rng(0))
+    starts = jnp.asarray(problem.layout.starts(TRIED, problem.loss, np.random.default_rng(0)))
     where = law.file
     try:
         found = np.asarray(jax.vmap(loss)(starts), float)

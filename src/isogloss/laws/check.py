@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import chain, product
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from isogloss.errors import InputError
 from isogloss.laws.base import Law
+from isogloss.laws.grid import AXIS, Columns, Ranges, inside, names_along, range_of, wide_points
 from isogloss.laws.multilingual import Atlas
 from isogloss.laws.repetition import saturated
-from isogloss.numerics import Array, jax, jnp
-
-Columns = dict[str, Array]
-Ranges = Mapping[str, tuple[float, float]]
-
-# N to 10T parameters, data to 100T tokens: beyond what anyone trains, so nothing overflows within it.
-_RANGES: Ranges = {
-    **{"N": (1e6, 1e13), "D": (1e6, 1e14), "U": (1e6, 1e14), "K": (1.0, 400.0), "p": (1e-4, 1.0)},
-    **{"k": (1.0, 100.0), "x": (1.0, 1e6), "shares": (1e-3, 1.0), "pretrained": (1e-2, 1.0)},
-}
-_POINTS = 256
-# Of coefficients and columns that have one value per name, the dimension along which the names stand.
-_AXIS = {"D_sources": "source", "U_sources": "source", "shares": "language"}
+from isogloss.numerics import jax, jnp
 
 
 class LawCheckError(AssertionError):
@@ -51,19 +39,16 @@ def check_law(law: Law, *, columns: Ranges | None = None) -> None:
     per pair of languages `(pairs,)`.
     """
     _refuse_batches(law)
-    ranges = {column: _range(column, columns or {}) for column in law.columns}
-    inside, wide = _inside(law, ranges), _wide(law, ranges)
+    ranges = {column: range_of(column, columns or {}) for column in law.columns}
+    within, wide = inside(law, ranges), wide_points(law, ranges)
     _check_finite(law, wide)
     _check_limits(law, wide)
-    _check_trends(law, inside, ranges)
+    _check_trends(law, within, ranges)
     _check_saving(law, wide)
     if isinstance(law, Atlas):
         _check_monolingual(law, wide)
-    _check_batch(law, inside)
-    _check_gradient(law, inside)
-
-
-# --- where laws are checked -------------------------------------------------------------------------
+    _check_batch(law, within)
+    _check_gradient(law, within)
 
 
 def _refuse_batches(law: Law) -> None:
@@ -71,63 +56,6 @@ def _refuse_batches(law: Law) -> None:
         if np.ndim(getattr(law, c.name)) != int(c.per is not None):
             expected = f"one value per {c.per}" if c.per else "a scalar"
             raise InputError(f"{c.name} must be {expected}: laws are checked one at a time", where=law.name)
-
-
-def _range(column: str, given: Ranges) -> tuple[float, float]:
-    for name in (column, column.split("_")[0]):
-        if name in given or name in _RANGES:
-            return given.get(name) or _RANGES[name]
-    raise InputError(f"no range known for column {column!r}", hint=f"Give columns={{{column!r}: (low, high)}}.")
-
-
-def _names(law: Law, axis: str) -> int:
-    """How many sources or languages the law has; of languages, two where no coefficient says."""
-    sizes = {c.per: np.size(getattr(law, c.name)) for c in law.coefficients if c.per}
-    if axis == "language" and "pair" in sizes:
-        sizes.setdefault(axis, round((1 + math.sqrt(1 + 8 * sizes["pair"])) / 2))
-    return sizes.get(axis, 2 if axis == "language" else 0)
-
-
-def _shape(law: Law, column: str, points: int) -> tuple[int, ...]:
-    return (points, _names(law, _AXIS[column])) if column in _AXIS else (points,)
-
-
-def _inside(law: Law, ranges: Ranges) -> Columns:
-    """Points log-uniform over the ranges, always the same ones."""
-    rng = np.random.default_rng(0)
-    found = {}
-    for c in law.columns:
-        values = np.exp(rng.uniform(math.log(ranges[c][0]), math.log(ranges[c][1]), _shape(law, c, _POINTS)))
-        found[c] = jnp.asarray(_as_shares(values) if c == "shares" else values)
-    return found
-
-
-def _as_shares(values: np.ndarray) -> np.ndarray:
-    """Rows that add up to one."""
-    return values / values.sum(-1, keepdims=True)
-
-
-def _wide(law: Law, ranges: Ranges) -> Columns:
-    """The inside points, all corners of the ranges, and runs that lack other languages' text."""
-    inside = _inside(law, ranges)
-    corners = np.array(list(product(*(ranges[c] for c in law.columns))))
-    rng = np.random.default_rng(1)
-    found = {}
-    for i, column in enumerate(law.columns):
-        corner = corners[:, i]
-        if column in _AXIS:
-            corner = np.repeat(corner[:, None], _names(law, _AXIS[column]), axis=1)
-        lacking = np.array(inside[column])
-        if column.endswith(("_sources", "_other")):
-            lacking[rng.random(lacking.shape) < 0.5] = 0.0
-        if column == "shares":
-            # Corners alternate between even mixtures and one language alone.
-            corner = np.where(corner == ranges[column][1], 1.0, np.arange(corner.shape[1]) == 0)
-            corner = _as_shares(np.asarray(corner, float))
-            lacking[:, 1:][rng.random(lacking[:, 1:].shape) < 0.5] = 0.0
-            lacking = _as_shares(lacking)
-        found[column] = jnp.concatenate([inside[column], jnp.asarray(corner), jnp.asarray(lacking)])
-    return found
 
 
 def _loss(law: Law, columns: Columns) -> np.ndarray:
@@ -169,7 +97,7 @@ def _check_limits(law: Law, columns: Columns) -> None:
 def _check_trends(law: Law, columns: Columns, ranges: Ranges) -> None:
     for promised, sign in ((law.falls, -1.0), (law.rises, 1.0)):
         for column in promised:
-            names = _names(law, _AXIS[column]) if column in _AXIS else 1
+            names = names_along(law, AXIS[column]) if column in AXIS else 1
             for name in range(names):
                 if _helps(law, column, name):
                     _check_trend(law, columns, column, name, np.geomspace(*ranges[column], 33), sign)
@@ -205,7 +133,7 @@ def _check_saving(law: Law, columns: Columns) -> None:
 
 
 def _check_monolingual(law: Atlas, columns: Columns) -> None:
-    alone = replace(law, tau=np.zeros(_names(law, "source")), tau_other=0.0, phi=0.0)
+    alone = replace(law, tau=np.zeros(names_along(law, "source")), tau_other=0.0, phi=0.0)
     own = np.asarray(saturated(columns["D_target"], columns["U_target"], law.lambda_))
     expected = law.E + law.A / np.asarray(columns["N"]) ** law.alpha + law.B / own**law.beta
     close = np.isclose(_loss(alone, columns), expected, rtol=1e-12, atol=0.0)
