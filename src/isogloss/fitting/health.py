@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isogloss.fitting.identify import Finding, identify
 from isogloss.fitting.solve import Problem, Solutions, residuals, solve
 from isogloss.numerics import jnp
 
@@ -50,6 +51,8 @@ class Health:
     """Coefficients that cannot be told apart: a combination of them leaves every prediction unchanged."""
     profiles: tuple[Profile, ...]
     warnings: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    """What the runs cannot tell, why, and which further runs would."""
 
 
 def examine(
@@ -82,6 +85,7 @@ def examine(
         entangled=entangled,
         profiles=profiles,
         warnings=(),
+        findings=identify(problem, z, lower, upper, entangled, undetermined, on_bound),
     )
     return Health(**{**health.__dict__, "warnings": tuple(_warnings(health))})
 
@@ -172,7 +176,7 @@ def _warnings(health: Health) -> list[str]:
     for bound in health.bounds_hit:
         out.append(f"{bound.split()[0]} stopped on its {bound.split()[1].strip('()')} bound: take it as a limit.")
     if health.undetermined:
-        out.append(f"no row depends on {', '.join(health.undetermined)}: held at a default, not fitted.")
+        out.append(f"no row depends on {', '.join(health.undetermined)} in a way of its own: held at a default, not fitted.")
     if health.entangled:
         out.append(
             f"{', '.join(health.entangled)} cannot be told apart from these runs (condition {health.condition:.0e}): "
