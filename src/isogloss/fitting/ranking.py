@@ -1,0 +1,101 @@
+"""Which of several laws to use: the best on held-out rows, unless a simpler one cannot be told from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isogloss.fitting.scores import Scores, interval
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A law's `mean` R² over held-out splits, each language counting at least scores.FLOOR, with its interval; and
+    how much higher (`ahead`) the best law's is than this one's."""
+
+    name: str
+    coefficients: float
+    mean: float
+    low: float | None
+    high: float | None
+    ahead: float
+    ahead_low: float | None
+    ahead_high: float | None
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval of the best law's lead leaves out zero."""
+        return self.ahead_low is not None and self.ahead_low > 0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Laws from the highest mean down; `choice` is the law to use, none if no law is usable."""
+
+    laws: tuple[Ranked, ...]
+    splits: tuple[str, ...]
+    choice: str | None
+    sentence: str
+
+
+def rank(
+    scores: Mapping[str, Mapping[str, Scores]], coefficients: Mapping[str, float], held_out: Sequence[str], level: float
+) -> Ranking:
+    """`scores` by law and split. Only splits that every law has count, so that means compare."""
+    splits = tuple(s for s in held_out if all(s in of_law for of_law in scores.values()))
+    if not splits:
+        return Ranking((), (), None, "No held-out split was given, so nothing says which law to use.")
+    floored = {law: [of_law[s].floored() for s in splits] for law, of_law in scores.items()}
+    means = {law: float(np.mean([mean for mean, _ in each])) for law, each in floored.items()}
+    drawn = {law: np.mean([draws for _, draws in each], axis=0) for law, each in floored.items()}
+    best = max(means, key=lambda law: means[law])
+    ranked = []
+    for law in sorted(means, key=lambda name: -means[name]):
+        own, ahead = interval(drawn[law], level), interval(drawn[best] - drawn[law], level)
+        ranked.append(Ranked(law, coefficients[law], means[law], *own, means[best] - means[law], *ahead))
+    choice, sentence = _choose(ranked, splits)
+    return Ranking(tuple(ranked), splits, choice, sentence)
+
+
+def _choose(ranked: Sequence[Ranked], splits: Sequence[str]) -> tuple[str | None, str]:
+    best, others = ranked[0], ranked[1:]
+    over = f"over {_listed(splits)}"
+    if best.mean <= 0:
+        return None, (
+            f"No law is usable here: the highest mean held-out R², of {best.name}, is {best.mean:.2f} {over}, no better "
+            "than the held-out losses' own mean."
+        )
+    if not others:
+        return best.name, f"{best.name} has mean held-out R² {best.mean:.3f} {over}; there is no other law to compare."
+    alike = [r for r in others if not r.told_apart]
+    simpler = [r for r in alike if r.coefficients < best.coefficients]
+    if simpler:
+        chosen = min(simpler, key=lambda r: (r.coefficients, -r.mean))
+        if chosen.mean > 0:
+            return chosen.name, (
+                f"Use {chosen.name}: {best.name} scores higher by {_lead(chosen)} {over}, which these held-out runs do "
+                f"not tell from nothing, and it has {best.coefficients:g} coefficients where {chosen.name} has "
+                f"{chosen.coefficients:g}."
+            )
+    runner_up = others[0]
+    if not runner_up.told_apart:
+        same = _listed([r.name for r in alike])
+        return best.name, (
+            f"Use {best.name}, mean held-out R² {best.mean:.3f} {over}; but these runs do not tell it from {same}, "
+            f"which {'has' if len(alike) == 1 else 'have'} as many coefficients or more (ahead by {_lead(runner_up)})."
+        )
+    return best.name, (
+        f"Use {best.name}: mean held-out R² {best.mean:.3f} {over}, ahead of {runner_up.name} by {_lead(runner_up)}."
+    )
+
+
+def _lead(law: Ranked) -> str:
+    if law.ahead_low is None:
+        return f"{law.ahead:.3f} (too few runs for an interval)"
+    return f"{law.ahead:.3f} ({law.ahead_low:.3f} to {law.ahead_high:.3f})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
