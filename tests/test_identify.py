@@ -21,7 +21,7 @@ from simulate import DESIGNS, chinchilla, chinchilla_loss, data_constrained, fam
 NOISE = 3e-3
 
 
-def plain(N: np.ndarray, D: np.ndarray, seed: int = 0) -> pl.DataFrame:
+def plain(N: np.ndarray, D: np.ndarray, *, seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"N": N, "D": D, "loss": noisy(chinchilla_loss(N, D), NOISE, seed)})
 
 

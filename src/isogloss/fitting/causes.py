@@ -157,7 +157,7 @@ def _one_value(problem: Problem) -> Iterator[Cause]:
     }
     for column, exponents in OF_COLUMN.items():
         values = problem.columns.get(column)
-        own = tuple(s.name for s in problem.layout.slots if s.name in exponents)
+        own = tuple(s.name for s in (problem.layout.slots[i] for i in problem.layout.free) if s.name in exponents)
         if values is not None and own and levels(values) == 1:
             noun, cure = words[column]
             terms = tuple(s.name for s in problem.layout.slots if s.of_loss)

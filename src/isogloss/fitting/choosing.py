@@ -6,7 +6,7 @@ combination of them is a member of one batch of one compiled program.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ from isogloss.fitting.health import unseen, values_at
 from isogloss.fitting.objective import HuberLogLoss, SquaredLogLoss, SquaredLoss
 from isogloss.fitting.optimum import Optimum, loss_of, optimum_of
 from isogloss.fitting.refits import FRONTIER, Refit, other_fits
-from isogloss.fitting.rows import Rows, rows_for
+from isogloss.fitting.rows import Rows
 from isogloss.fitting.rules import Rule, range_rules, row_rules
 from isogloss.fitting.solve import QUICK, THOROUGH, Effort, Problem, residuals, solve
 from isogloss.numerics import jnp
@@ -34,6 +34,9 @@ SQUARES = 100.0
 STARTS = 15
 # How alpha = beta is searched: points a round, rounds, and the range of the first.
 TIED_POINTS, TIED_ROUNDS, TIED_RANGE = 9, 6, (0.03, 2.5)
+
+
+RowsOf = Callable[[RunTable], Rows]
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,15 @@ def explore(
     *,
     whole: RunTable | None,
     budget: float | None,
+    rows_of: RowsOf,
     refit: Refit,
     rng: np.random.Generator,
 ) -> Choices:
     """Every choice, one at a time from the fit as made, and all objectives, rows and ranges together.
 
     `whole` is the table that `table` was taken from: what its conditions left out may be put back.
-    `refit(law, params)` fits another law or count of parameters to `table`.
+    `rows_of` gives a table's rows as the law sees them; `refit(law, params)` fits another law or count of
+    parameters to `table`.
     """
     if not answer.has_frontier:
         raise InputError(f"choices are compared by N* and D*, and there is {answer.why_no_frontier()}")
@@ -97,7 +102,7 @@ def explore(
     if main is None:
         raise InputError(f"choices are compared by N* and D*, and this fit gives none at {C:.3g} FLOPs")
     objectives = _objectives(problem.objective)
-    every, every_table, notes = _every_row(type(answer.law), rows, table, whole)
+    every, every_table, notes = _every_row(rows_of, rows, table, whole)
     used = np.isin(every.number, rows.number).astype(float) if every is not rows else np.ones(len(rows.loss))
     setting = _setting(problem, every, used, [o for _, o in objectives], z, C, main)
     own = residuals(
@@ -142,12 +147,14 @@ def _objectives(chosen: Any) -> list[tuple[str, tuple[float, float]]]:
     return [own, *known.values()]
 
 
-def _every_row(law: Any, rows: Rows, table: RunTable, whole: RunTable | None) -> tuple[Rows, RunTable, list[str]]:
+def _every_row(
+    rows_of: RowsOf, rows: Rows, table: RunTable, whole: RunTable | None
+) -> tuple[Rows, RunTable, list[str]]:
     """The rows of `whole` as the law sees them, `rows` among them; `rows` alone where they cannot be put back."""
     if whole is None:
         return rows, table, []
     try:
-        every = rows_for(law, whole, params=rows.params, sources=rows.sources or None)
+        every = rows_of(whole)
     except InputError as problem:
         return rows, table, [f"rows that were left out cannot be put back: {problem}"]
     if len(np.unique(every.number)) < len(every.number) or not set(rows.number) <= set(every.number):

@@ -176,7 +176,8 @@ def _warnings(health: Health) -> list[str]:
     for bound in health.bounds_hit:
         out.append(f"{bound.split()[0]} stopped on its {bound.split()[1].strip('()')} bound: take it as a limit.")
     if health.undetermined:
-        out.append(f"no row depends on {', '.join(health.undetermined)} in a way of its own: held at a default, not fitted.")
+        names = ", ".join(health.undetermined)
+        out.append(f"no row depends on {names} in a way of its own: held at a default, not fitted.")
     if health.entangled:
         out.append(
             f"{', '.join(health.entangled)} cannot be told apart from these runs (condition {health.condition:.0e}): "
