@@ -18,7 +18,7 @@ from isogloss.runs import LeftOut
 from isogloss.runs.names import canonical_name
 
 SCHEMA = 1
-MARKER = "languages.json"
+MARKER = "fit.json"
 TYPICAL = "typical"
 
 
@@ -83,6 +83,10 @@ class LanguageFits:
         before = [e.name for e in fit.coefficients[: index + 1] if e.name.split("[")[0] == name.split("[")[0]]
         return own.get(f"{name.split('[')[0]}[{len(before)}]")
 
+    def folder(self, language: str) -> str:
+        """The name of a language's folder in what `save` writes."""
+        return folder_of(language)
+
     def to_dict(self) -> dict[str, Any]:
         """The whole answer but draws and rows, with the keys that `isogloss fit --json` documents."""
         return {
@@ -98,7 +102,7 @@ class LanguageFits:
         }
 
     def save(self, folder: str | Path, *, pages: Mapping[str, str] | None = None) -> Path:
-        """Write languages.json, and a folder of `Fit.save` for each language, whole or not at all."""
+        """Write fit.json, and a folder of `Fit.save` for each language, whole or not at all."""
         path = Path(folder)
         everything = self.to_dict()
         kept = {k: v for k, v in everything.items() if k not in ("languages", "typical")}
@@ -107,7 +111,7 @@ class LanguageFits:
         with new_folder(path, marker=MARKER) as temporary:
             (temporary / MARKER).write_text(json.dumps(finite(kept), indent=1), encoding="utf-8")
             for language, fit in self.fits.items():
-                save_fit(fit, temporary / _folder(language))
+                save_fit(fit, temporary / folder_of(language))
             if self.typical is not None:
                 save_fit(self.typical, temporary / TYPICAL)
             for name, text in (pages or {}).items():
@@ -123,7 +127,7 @@ def load_languages(folder: str | Path) -> LanguageFits:
         if saved["schema"] != SCHEMA:
             raise InputError(f"schema {saved['schema']} of these fits is not {SCHEMA}", where=str(path))
         return LanguageFits(
-            fits={language: load_fit(path / _folder(language)) for language in saved["languages"]},
+            fits={language: load_fit(path / folder_of(language)) for language in saved["languages"]},
             across=saved["across"],
             tied=tuple(saved["tied"]),
             typical=load_fit(path / TYPICAL) if saved["typical"] else None,
@@ -138,6 +142,6 @@ def load_languages(folder: str | Path) -> LanguageFits:
         raise InputError(f"the fits are damaged: {broken!r}", where=str(path), hint="Fit again.") from None
 
 
-def _folder(language: str) -> str:
+def folder_of(language: str) -> str:
     """A target may be any text; a folder's name may not."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in language) or "_"

@@ -107,7 +107,7 @@ def fit_languages(
         name: _fit_of(groups, i, table, optimum, joint, drawn[i], level, starts, seed)
         for i, name in enumerate(groups.names)
     }
-    typical = None if optimum.population is None else _typical(groups, optimum, fits, draws, level, rng)
+    typical = None if optimum.population is None else _typical(groups, optimum, fits, drawn[0], level, rng)
     names = groups.slots
     own = own_share(optimum)
     return LanguageFits(
@@ -294,21 +294,22 @@ def _typical(
     groups: Groups,
     optimum: Optimum,
     fits: Mapping[str, Fit],
-    draws: int,
+    shared: np.ndarray,
     level: float,
     rng: np.random.Generator,
 ) -> Fit:
-    """The law of a language that is not among these: the population's mean, and draws of other languages."""
+    """The law of a language that is not among these: the population's mean, and draws of other languages, with
+    what is `shared` from the draws `(draws, free)` of one of these."""
     population = optimum.population
     assert population is not None
     first = groups.problems[0]
     low, high = groups.lower.min(0), groups.upper.max(0)
     mean = np.where(groups.shared, optimum.z[0], np.clip(population.mean, low, high))
     wide = population.covariance + population.mean_error
-    drawn = np.clip(rng.multivariate_normal(mean, wide, size=draws, method="eigh"), low, high)
+    drawn = np.clip(rng.multivariate_normal(mean, wide, size=len(shared), method="eigh"), low, high)
+    drawn[:, groups.shared] = shared[:, groups.shared]
     values, others = values_at(first, mean), values_at(first, drawn)
     any_fit = next(iter(fits.values()))
-    frames = [f.rows.select("row", "N", "loss") for f in fits.values() if "N" in f.rows.columns]
     return replace(
         any_fit,
         layout=groups.layout,
@@ -316,7 +317,7 @@ def _typical(
         coefficients=estimates(groups.layout, values, others, level),
         draws=others,
         objective=float("nan"),
-        rows=pl.concat(frames) if frames else any_fit.rows.head(0),
+        rows=pl.concat([f.rows for f in fits.values()], how="diagonal"),
         left_out=(),
         warnings=("a law of no language in particular: its intervals hold how far languages differ.",),
     )
