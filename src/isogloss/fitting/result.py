@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from isogloss.errors import InputError
+from isogloss.fitting.choices import Choices
 from isogloss.fitting.frontier import evaluate, frontier, has_frontier, is_power_law
 from isogloss.fitting.health import Health
 from isogloss.fitting.layout import Layout
@@ -57,7 +58,9 @@ class Fit:
     law: Law
     coefficients: tuple[Estimate, ...]
     draws: np.ndarray
-    """Bootstrap draws of all coefficients, raw `(draws, slots)`, in the order of `coefficients`."""
+    """Draws of all coefficients, raw `(draws, slots)`, in the order of `coefficients`."""
+    intervals: str
+    """The kind of interval that the draws are of, a name of `isogloss.fitting.intervals`."""
     level: float
     objective_name: str
     objective: float
@@ -71,6 +74,10 @@ class Fit:
     warnings: tuple[str, ...]
     starts: int
     seed: int
+    choices: Choices | None = None
+    """What other choices give, where the fit was asked for them."""
+    named: tuple[tuple[str, str], ...] = ()
+    """The law's own columns that the table has under other names."""
 
     def __repr__(self) -> str:
         values = ", ".join(f"{e.name}={e.value:.4g}" for e in self.coefficients)
@@ -87,7 +94,7 @@ class Fit:
         or as a mapping or any data frame.
         The interval is of the law's own loss, not of one run's noise around it.
         """
-        given = points_for(type(self.law), self.layout.sources, columns, named)
+        given = points_for(type(self.law), self.layout.sources, columns, named, self.layout.languages)
         point = self.point(**{c: given[c] for c in self.law.columns})
         low, high = self._interval(given)
         shown = {k: v for k, v in given.items() if v.ndim == 1}
@@ -95,7 +102,7 @@ class Fit:
 
     def point(self, **named: Any) -> np.ndarray:
         """Expected loss `(rows,)` without intervals."""
-        given = points_for(type(self.law), self.layout.sources, None, named)
+        given = points_for(type(self.law), self.layout.sources, None, named, self.layout.languages)
         columns = {c: jnp.asarray(given[c]) for c in self.law.columns}
         return np.asarray(evaluate(self.layout, jnp.asarray(self.values)[None], columns))[0]
 
@@ -176,6 +183,7 @@ class Fit:
             "schema": SCHEMA,
             "law": self.law.name,
             "law_source": self.law.source,
+            "law_file": {"reference": self.law.file, "sha256": self.law.file_hash} if self.law.file else None,
             "columns": list(self.law.columns),
             "coefficients": {
                 e.name: {"value": e.value, "low": e.low, "high": e.high, "held": e.held, "meaning": e.meaning}
@@ -188,15 +196,19 @@ class Fit:
             "status_message": self.status.value,
             "health": asdict(self.health),
             "derived": self._derived(),
+            "choices": self.choices.to_dict() if self.choices else None,
             "rows_used": self.rows.height,
             "rows_left_out": [asdict(r) for r in self.left_out],
             "params": self.params,
             "unit": self.unit,
             "source": self.source,
             "draws": len(self.draws),
+            "intervals": self.intervals,
             "starts": self.starts,
             "seed": self.seed,
             "sources": list(self.layout.sources),
+            "mixture_names": list(self.layout.languages),
+            "named": dict(self.named),
             "switches": dict(self.layout.switches),
             "warnings": list(self.warnings),
         }

@@ -11,10 +11,15 @@ import polars as pl
 
 from isogloss.errors import InputError
 from isogloss.files import finite, new_folder
+from isogloss.fitting.choices import Choices
 from isogloss.fitting.health import Health, Profile
+from isogloss.fitting.identify import Finding
 from isogloss.fitting.layout import make_layout
+from isogloss.fitting.more_runs import Addition
 from isogloss.fitting.result import SCHEMA, Estimate, Fit, FitStatus
 from isogloss.laws import get_law
+from isogloss.laws.base import Law
+from isogloss.laws.own import load_law
 from isogloss.runs import LeftOut
 
 MARKER = "fit.json"
@@ -38,6 +43,7 @@ def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = Non
 def load_fit(folder: str | Path) -> Fit:
     """Read a fit that `Fit.save` wrote. Raises InputError if it is not whole, damaged, or of another schema."""
     path = Path(folder)
+    _refuse_several(path)
     for name in FILES:
         if not (path / name).is_file():
             raise InputError(
@@ -50,17 +56,34 @@ def load_fit(folder: str | Path) -> Fit:
         schema = saved["schema"]
         if schema == SCHEMA:
             return _from_saved(saved, draws, rows)
+    except InputError as gone:
+        raise InputError(gone.what, where=f"{path}, {gone.where}", hint=gone.hint) from None
     except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as broken:
         raise InputError(f"the fit is damaged: {broken!r}", where=str(path), hint="Fit again.") from None
     raise InputError(f"schema {schema} of this fit is not {SCHEMA}", where=str(path), hint="Fit again.")
+
+
+def _refuse_several(path: Path) -> None:
+    """A folder of several languages' fits holds one folder for each."""
+    try:
+        saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if isinstance(saved, dict) and "across" in saved:
+        names = ", ".join(saved["languages"][:6])
+        raise InputError(
+            f"{path} holds fits of {len(saved['languages'])} languages: {names}",
+            hint=f"Name one: {path / str(saved['languages'][0])}. To read all, load_languages.",
+        )
 
 
 def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) -> Fit:
     coefficients = tuple(Estimate(name, **fields) for name, fields in saved["coefficients"].items())
     held = {e.name: e.value for e in coefficients if e.held}
     layout, _ = make_layout(
-        get_law(saved["law"]),
+        _law(saved),
         sources=saved["sources"],
+        languages=saved.get("mixture_names", ()),
         fix=held,
         free=[e.name.split("[")[0] for e in coefficients if not e.held],
         switches=saved["switches"],
@@ -70,6 +93,7 @@ def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) 
         law=layout.to_law(np.array([e.value for e in coefficients])),
         coefficients=coefficients,
         draws=draws.to_numpy(),
+        intervals=saved["intervals"],
         level=saved["level"],
         objective_name=saved["objective_name"],
         objective=saved["objective"],
@@ -83,9 +107,28 @@ def _from_saved(saved: dict[str, Any], draws: pl.DataFrame, rows: pl.DataFrame) 
         warnings=tuple(saved["warnings"]),
         starts=saved["starts"],
         seed=saved["seed"],
+        named=tuple(saved.get("named", {}).items()),
+        choices=Choices.from_dict(saved["choices"]) if saved.get("choices") else None,
     )
+
+
+def _law(saved: dict[str, Any]) -> type[Law]:
+    """The class of the law, from the user's own file where it came from there and the file is as it was."""
+    own = saved.get("law_file")
+    return get_law(saved["law"]) if own is None else load_law(own["reference"], text_hash=own["sha256"])
 
 
 def _health(saved: dict[str, Any]) -> Health:
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
-    return Health(**{**fields, "profiles": tuple(Profile(**p) for p in saved["profiles"])})
+    return Health(
+        **{
+            **fields,
+            "profiles": tuple(Profile(**p) for p in saved["profiles"]),
+            "findings": tuple(_finding(f) for f in saved.get("findings", ())),
+        }
+    )
+
+
+def _finding(saved: dict[str, Any]) -> Finding:
+    additions = tuple(Addition(**a) for a in saved["additions"])
+    return Finding(**{**saved, "coefficients": tuple(saved["coefficients"]), "additions": additions})

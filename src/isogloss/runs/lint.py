@@ -168,6 +168,8 @@ def outliers(table: RunTable) -> Iterator[Finding]:
     if not _has(table, "tokens") or not (_has(table, "params_total") or _has(table, "params_non_embedding")):
         return
     N, D, loss = table.params()[0], _array(table, "tokens"), _array(table, "loss")
+    if (loss <= 0).any():
+        return  # Several times the others' loss means nothing below zero.
     group = _groups(table)
     high = np.zeros(len(table), dtype=bool)
     for label in np.unique(group):
