@@ -121,7 +121,7 @@ def test_the_loss_at_the_fits_own_point_is_the_laws(simulated: Fit) -> None:
     main = choices.main
     assert main.N is not None
     assert main.loss == pytest.approx(float(simulated.point(N=main.N, D=main.D)[0]))
-    for c in choices.tried:
+    for c in choices.answered:
         assert c.loss_at_main is not None
         assert c.loss is not None
         assert c.loss <= c.loss_at_main * (1 + 1e-9)

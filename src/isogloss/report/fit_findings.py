@@ -37,7 +37,7 @@ def findings_card(fit: Fit) -> Card:
         table=table,
         notes=(
             f"What runs would do for {listed(list(dict.fromkeys(names)), most=9)} is computed from the law's "
-            "derivatives at the fit, or at usual values "
-            "of what the runs leave open, with errors as large as those of the rows at hand; ± is one standard deviation.",
+            "derivatives at the fit, or at usual values of what "
+            "the runs leave open, with errors as large as those of the rows at hand; ± is one standard deviation.",
         ),
     )
