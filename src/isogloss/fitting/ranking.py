@@ -64,8 +64,8 @@ def _choose(ranked: Sequence[Ranked], splits: Sequence[str]) -> tuple[str | None
     over = f"over {_listed(splits)}"
     if best.mean <= 0:
         return None, (
-            f"No law is usable here: the highest mean held-out R², of {best.name}, is {best.mean:.2f} {over}, no better "
-            "than the held-out losses' own mean."
+            f"No law is usable here: the highest mean held-out R², of {best.name}, is {best.mean:.2f} {over}, no "
+            "better than the held-out losses' own mean."
         )
     if not others:
         return best.name, f"{best.name} has mean held-out R² {best.mean:.3f} {over}; there is no other law to compare."

@@ -121,8 +121,10 @@ def _comparable(
             kept = np.isin(found[name, target].index, index)
             p = found[name, target]
             found[name, target] = Prediction(p.split, target, p.index[kept], p.predicted[kept])
-    for target in {t for one in held.values() for s, t in one.refused if s == split.name} - set(targets):
-        out[target] = next(one.refused[split.name, target] for one in held.values() if (split.name, target) in one.refused)
+    for one in held.values():
+        for (name, target), why in one.refused.items():
+            if name == split.name and target not in targets:
+                out.setdefault(target, why)
     return {key: p for key, p in found.items() if key[0] in laws}, common, out
 
 
@@ -150,9 +152,7 @@ def _means(result: Scores | None, level: float) -> dict[str, Any]:
     }
 
 
-def _rows(
-    law: str, split: str, result: Scores, common: Mapping[str, Observed], level: float
-) -> list[dict[str, Any]]:
+def _rows(law: str, split: str, result: Scores, common: Mapping[str, Observed], level: float) -> list[dict[str, Any]]:
     out = []
     for i, (target, observed) in enumerate(common.items()):
         runs = len(np.unique(observed.run))

@@ -11,6 +11,7 @@ import numpy as np
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs import RunTable
 from isogloss.runs.table import Which
+from isogloss.units import format_quantity
 
 # Held out when nothing else is asked for, and at most: beyond half, a law is hardly given a chance.
 SHARE = 0.2
@@ -59,7 +60,7 @@ class _Points:
         return weights / weights.sum()
 
 
-class _Refused(Exception):
+class _SplitError(Exception):
     """Why a split is not given."""
 
 
@@ -89,7 +90,7 @@ def make_splits(
         rng = np.random.default_rng([seed, list(SPLITS).index(name)])
         try:
             given.append(SPLITS[name](points, rng))
-        except (_Refused, InputError) as why:
+        except (_SplitError, InputError) as why:
             refused.append(NotGiven(name, why.what if isinstance(why, InputError) else str(why)))
     return tuple(given), tuple(refused)
 
@@ -115,50 +116,52 @@ def _points(table: RunTable, run: np.ndarray) -> np.ndarray:
 # --- the splits -------------------------------------------------------------------------------------
 
 
-def _in_sample(points: _Points, rng: np.random.Generator) -> Split:
+def _in_sample(points: _Points, _rng: np.random.Generator) -> Split:
     return Split("in-sample", "the rows that it was fitted to", np.ones(len(points.run), bool), in_sample=True)
 
 
 def _random(points: _Points, rng: np.random.Generator) -> Split:
     runs = int(points.run.max()) + 1
     if runs < FEWEST_RUNS:
-        raise _Refused(f"there are {runs} runs, and it takes {FEWEST_RUNS}: add {FEWEST_RUNS - runs}")
+        raise _SplitError(f"there are {runs} runs, and it takes {FEWEST_RUNS}: add {FEWEST_RUNS - runs}")
     held = rng.permutation(runs)[: max(1, round(points.share * runs))]
     return Split("random", f"{len(held)} of {runs} runs, drawn at random", np.isin(points.run, held))
 
 
-def _largest_N(points: _Points, rng: np.random.Generator) -> Split:
+def _largest_N(points: _Points, _rng: np.random.Generator) -> Split:
     return _largest("N", "sizes", points.table.params(points.params)[0], points.weights(of_runs=True), points)
 
 
-def _largest_D(points: _Points, rng: np.random.Generator) -> Split:
+def _largest_D(points: _Points, _rng: np.random.Generator) -> Split:
     if "tokens" not in points.table.frame.columns:
-        raise _Refused("there is no column tokens")
+        raise _SplitError("there is no column tokens")
     tokens = points.table.frame["tokens"].cast(float).fill_null(np.nan).to_numpy()
     return _largest("D", "numbers of tokens", tokens, points.weights(of_runs=False), points)
 
 
-def _largest_C(points: _Points, rng: np.random.Generator) -> Split:
+def _largest_C(points: _Points, _rng: np.random.Generator) -> Split:
     return _largest("C", "amounts of compute", points.table.compute()[0], points.weights(of_runs=False), points)
 
 
 def _largest(name: str, noun: str, values: np.ndarray, weights: np.ndarray, points: _Points) -> Split:
     """The largest levels of a quantity, whole, so that what is held out is as near `share` as they allow."""
+    counted = "runs" if name == "N" else "points"
     if not np.isfinite(values).all():
-        raise _Refused(f"{name} is not known for every row")
+        raise _SplitError(f"{name} is not known for every row")
     level = _levels(values)
     count = int(level.max()) + 1
     if count <= LEVELS:
         needed = LEVELS + 1 - count
-        raise _Refused(
+        raise _SplitError(
             f"different {noun}: {count}, where a law must see {LEVELS} below the largest: add runs at {needed} more"
         )
     held_share = np.array([weights[level >= first].sum() for first in range(LEVELS, count)])
     best = int(np.abs(held_share - points.share).argmin())
     if held_share[best] > MOST:
-        raise _Refused(f"{held_share[best]:.0%} of the runs have the largest {name}: add smaller ones")
+        raise _SplitError(f"{held_share[best]:.0%} of the runs have the largest {name}: add smaller ones")
     held = level >= LEVELS + best
-    return Split(name, f"{name} from {values[held].min():.3g}, {held_share[best]:.0%}", held)
+    least = format_quantity(values[held].min(), "flops" if name == "C" else "count", digits=2)
+    return Split(name, f"the largest {name}, {least} and more: {held_share[best]:.0%} of {counted}", held)
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
@@ -177,12 +180,12 @@ def _mixtures(points: _Points, rng: np.random.Generator) -> Split:
     own law, and it says nothing of mixtures."""
     names, shares = points.table.shares()
     if not names:
-        raise _Refused("there are no mixture columns: add share:<language>")
+        raise _SplitError("there are no mixture columns: add share:<language>")
     mixed = ~np.isnan(shares).any(1) & ((shares > 0).sum(1) > 1)
     mixture = _mixture_numbers(shares)
     several = np.unique(mixture[mixed])
     if len(several) <= LEVELS:
-        raise _Refused(
+        raise _SplitError(
             f"there are {len(several)} mixtures of several languages, and a law must see {LEVELS}: "
             f"add {LEVELS + 1 - len(several)}"
         )
