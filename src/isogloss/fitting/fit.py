@@ -104,8 +104,7 @@ def fit(
 
     def rows_of(whole: RunTable) -> Rows:
         chosen = whole if target is None else whole.for_target(target)
-        used = rows.sources or None
-        return rows_for(kind, chosen, params=rows.params, sources=used, switches=switches, columns=columns)
+        return rows_for(kind, chosen, params=rows.params, sources=rows.sources, switches=switches, columns=columns)
 
     def refit(law: type[Law] = kind, params: Which | None = rows.params) -> Fit:
         known = {name: value for name, value in (fix or {}).items() if law is kind or _has(law, name)}
