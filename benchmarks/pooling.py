@@ -31,13 +31,15 @@ Errors = dict[str, np.ndarray]
 # --- simulated ------------------------------------------------------------------------------------------------
 
 
-def simulated(seed: int, languages: int = 30, noise: float = 0.005) -> tuple[RunTable, Any]:
-    """Runs of languages that are trained alone, 4 to 40 each, with heavy-tailed noise; and their world."""
+def simulated(
+    seed: int, languages: int = 30, noise: float = 0.005, runs: tuple[int, int] = (4, 40)
+) -> tuple[RunTable, Any]:
+    """Runs of languages that are trained alone, few to many each, with heavy-tailed noise; and their world."""
     world = make_world(languages, seed=seed, text=(1e15, 1e16))
     rng = np.random.default_rng(seed)
     frames = []
     for i, name in enumerate(world.names):
-        count = round(float(np.exp(rng.uniform(np.log(4), np.log(40)))))
+        count = round(float(np.exp(rng.uniform(*np.log(runs)))))
         N = np.exp(rng.uniform(np.log(3e7), np.log(3e9), count))
         D = N * np.exp(rng.uniform(np.log(5), np.log(100), count))
         error = noise * rng.standard_t(3, count) / np.sqrt(3)
@@ -70,7 +72,7 @@ def simulated_errors(seed: int, starts: int) -> dict[str, Errors]:
             found = []
             for name in world.names:
                 i = world.names.index(name)
-                # A language that could not be fitted has no prediction: the typical loss stands for it.
+                # Of fewer rows than coefficients no separate law can be fitted.
                 predicted = fits[name].point(N=N, D=D) if name in fits.fits else np.full(len(N), np.nan)
                 found.append(np.log(predicted / world.loss(i, N, tokens_of(D, i, len(world.names)))))
             errors[across] = np.array(found)
@@ -113,19 +115,25 @@ def transfer_errors(frame: pl.DataFrame, seed: int, starts: int, kept: int = 4) 
 
 
 def summary(errors: list[Errors]) -> dict[str, Any]:
-    """Root mean square and median size of log errors, and in how many repeats pooling has the smaller rms."""
+    """Root mean square and median size of log errors where every way has a prediction, and in how many repeats
+    pooling has the smaller rms; and pooling's errors where separate fits have none."""
+    known = [~np.isnan(e["separate"]) for e in errors]
+    rms = {
+        way: np.array([np.sqrt((e[way][k] ** 2).mean()) for e, k in zip(errors, known, strict=True)]) for way in WAYS
+    }
+    alone = np.concatenate([e["pooled"][~k] for e, k in zip(errors, known, strict=True)])
     out: dict[str, Any] = {}
-    rms = {way: np.array([np.sqrt(np.nanmean(e[way] ** 2)) for e in errors]) for way in WAYS}
     for way in WAYS:
-        everything = np.abs(np.concatenate([e[way].ravel() for e in errors]))
+        everything = np.abs(np.concatenate([e[way][k] for e, k in zip(errors, known, strict=True)]))
         out[way] = {
-            "rms": float(np.sqrt(np.nanmean(everything**2))),
-            "median": float(np.nanmedian(everything)),
-            "p95": float(np.nanquantile(everything, 0.95)),
-            "not_predicted": int(np.isnan(everything).sum()),
+            "rms": float(np.sqrt((everything**2).mean())),
+            "median": float(np.median(everything)),
+            "p95": float(np.quantile(everything, 0.95)),
         }
         if way != "pooled":
             out[way]["repeats_where_pooled_is_better"] = f"{int((rms['pooled'] < rms[way]).sum())} of {len(errors)}"
+    if len(alone):
+        out["pooled"]["where_separate_has_none"] = {"points": len(alone), "rms": float(np.sqrt((alone**2).mean()))}
     return out
 
 

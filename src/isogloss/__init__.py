@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from isogloss.errors import FitError as FitError
     from isogloss.errors import InputError as InputError
     from isogloss.errors import PlanError as PlanError
+    from isogloss.fitting import Comparison as Comparison
     from isogloss.fitting import Fit as Fit
+    from isogloss.fitting import LanguageFits as LanguageFits
+    from isogloss.fitting import compare as compare
     from isogloss.fitting import fit as fit
+    from isogloss.fitting import fit_languages as fit_languages
     from isogloss.fitting import load_fit as load_fit
+    from isogloss.fitting import load_languages as load_languages
     from isogloss.laws import Law as Law
     from isogloss.laws import check_law as check_law
     from isogloss.laws import coefficient as coefficient
@@ -34,7 +39,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "errors": ("FitError", "InputError", "PlanError"),
-    "fitting": ("Fit", "fit", "load_fit"),
+    "fitting": ("Comparison", "Fit", "LanguageFits", "compare", "fit", "fit_languages", "load_fit", "load_languages"),
     "laws": ("Law", "check_law", "coefficient", "get_law"),
     "planning": ("Plan", "Question", "expand", "plan", "read_question"),
     "runs": ("RunSpec", "RunTable", "lint", "read_runs"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -13,7 +13,9 @@ from isogloss.cli.output import Json, console, number, print_json, print_table, 
 from isogloss.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
-    from isogloss.fitting import Fit
+    from isogloss.fitting import Choices, Fit, LanguageFits
+    from isogloss.runs import RunTable
+    from isogloss.runs.lint import Finding
 
 Repeated = Annotated[list[str] | None, Parameter(negative=())]
 
@@ -29,15 +31,19 @@ def fit(
     unit: str | None = None,
     params: Literal["total", "non_embedding"] | None = None,
     source: Repeated = None,
+    across: Literal["pooled", "separate", "tied"] = "pooled",
+    tie: Repeated = None,
     fix: Repeated = None,
     free: Repeated = None,
     objective: str = "huber-log",
     delta: float | None = None,
     flops: Repeated = None,
-    starts: int = 64,
+    starts: int | None = None,
+    intervals: str = "auto",
     draws: int = 1000,
     level: float = 0.9,
     seed: int = 0,
+    choices: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Fit a law to a table of runs: coefficients with intervals, health, and what was left out.
@@ -49,22 +55,27 @@ def fit(
     runs
         A .csv, .tsv, .parquet or .jsonl table, one row per run (or checkpoint) and target.
     law
-        A law by name; `isogloss laws` lists them.
+        A law by name, `isogloss laws` lists them; or your own, as path/to/mylaw.py:MyLaw.
     output
         Folder to write into; by default named after the table and the law. With --json, nothing is
         written unless this is given.
     where
         Keep only rows that meet a condition, such as "use=1" or "tokens<5e20". Repeatable.
     target
-        The language that losses were measured on, where the table has several.
+        The one language to fit, of several that losses were measured on. Without it, all are fitted.
     column
-        Say which column is which, such as N=my_params. Repeatable.
+        Say which column is which, such as N=my_params, or x=hours for a law's own column. Repeatable.
     unit
         Unit of the loss, such as nats/token or bits/byte, where the table does not say.
     params
         Which count of parameters N is.
     source
         A transfer language for the atlas law (default: the three most co-sampled). Repeatable.
+    across
+        What languages have in common: pooled draws their coefficients from one population, so that a language with
+        few runs borrows from the others; separate fits each by itself; tied gives one law.
+    tie
+        A coefficient that is one for all languages, such as lambda_. Repeatable.
     fix
         Hold a coefficient, such as E=1.69. Repeatable.
     free
@@ -76,48 +87,70 @@ def fit(
     flops
         Compute budgets at which to give N* and D*, such as 5.76e23. Repeatable.
     starts
-        Starting points of the search.
+        Starting points of the search: by default 64, or 16 of each of several languages.
+    intervals
+        How intervals are made: bootstrap (runs drawn with replacement), wild (all runs kept, their errors under
+        random signs), laplace (no refits), profile, posterior (needs isogloss[bayes]) or none. auto takes wild
+        where runs are few, else bootstrap.
     draws
-        Bootstrap resamples of whole runs behind the intervals; 0 for none.
+        Draws of the coefficients behind the intervals; 0 for none.
     level
         Level of the intervals.
     seed
-        Seeds the starts and the bootstrap.
+        Seeds the starts and the draws.
+    choices
+        Also give N* and D*, at the first of --flops, under other objectives, rows, ranges, exponents and laws.
     json
         Print the whole answer as JSON and nothing else.
     """
     from isogloss.files import check_folder
     from isogloss.fitting import fit as make_fit
-    from isogloss.fitting import get_objective
-    from isogloss.laws import get_law
+    from isogloss.fitting import fit_languages, get_objective
+    from isogloss.laws import get_form
     from isogloss.runs import lint, read_runs
     from isogloss.units import parse_quantity
 
-    kind = get_law(law)
+    form = get_form(law)
     cost = get_objective(objective, delta=delta)
     fixed = {k: _number(v, f"--fix {k}") for k, v in _pairs(fix, "--fix").items()}
     budgets = [parse_quantity(b, "flops", where="--flops") for b in flops or []]
-    folder = output or (None if json else Path(f"{runs.stem}-{kind.name}-fit"))
+    folder = output or (None if json else Path(f"{runs.stem}-{form.name}-fit"))
     if folder is not None:
         check_folder(folder, marker="fit.json")
-    table = read_runs(runs, where=where or (), columns=_pairs(column, "--column") or None, unit=unit)
+    own, named = _laws_own(_pairs(column, "--column"), form.law.columns)
+    reading: dict[str, Any] = {"columns": named or None, "unit": unit}
+    table = read_runs(runs, where=where or (), **reading)
+    whole, unread = _whole(runs, reading) if choices and where else (None, [])
+    targets = table.targets if target is None else ()
+    asked: dict[str, Any] = {
+        **{"objective": cost, "columns": own, "params": params, "sources": source, "fix": fixed, "free": free or ()},
+        **{"intervals": intervals, "draws": draws, "level": level, "seed": seed},
+        **({"starts": starts} if starts is not None else {}),
+    }
+    found = [f for f in lint(table) if f.severity != "info"]
+    if len(targets) > 1:
+        if choices or budgets:
+            option = "--choices" if choices else "--flops"
+            raise InputError(
+                f"{option} is of one language, and there are {len(targets)}",
+                where=option,
+                hint=f"Choose one, for example --target {targets[0]}.",
+            )
+        with progress_bar() as report:
+            fits = fit_languages(form, table, across=across, tie=tie or (), progress=report, **asked)
+        _finish_languages(fits, folder, found, json)
+        return
     with progress_bar() as report:
         answer = make_fit(
-            kind,
+            form,
             table,
-            objective=cost,
             target=target,
-            params=params,
-            sources=source,
-            fix=fixed,
-            free=free or (),
-            starts=starts,
-            draws=draws,
-            level=level,
-            seed=seed,
+            choices=choices,
+            whole=whole,
+            budget=budgets[0] if budgets else None,
             progress=report,
+            **asked,
         )
-    found = [f for f in lint(table) if f.severity != "info"]
     if folder is not None:
         _write(answer, folder)
     if json:
@@ -125,12 +158,29 @@ def fit(
         print_json({**answer.to_dict(), "lint": [f"{f.message} {f.cure}" for f in found], "optimum_at": optimum})
         return
     _print(answer, budgets)
-    print_warnings([*answer.warnings, *(f"{f.message} {f.cure}" for f in found)])
+    print_warnings([*answer.warnings, *unread, *(f"{f.message} {f.cure}" for f in found)])
     if folder is not None:
         console().print(f"\nWrote {folder}/ (fit.json, fit.html, draws and rows).", markup=False, soft_wrap=True)
 
 
-def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = False) -> None:
+def _finish_languages(fits: LanguageFits, folder: Path | None, found: Sequence[Finding], json: bool) -> None:
+    from isogloss.cli.fit_languages import print_languages, write_languages
+
+    if folder is not None:
+        write_languages(fits, folder)
+    lint = [f"{f.message} {f.cure}" for f in found]
+    if json:
+        print_json({**fits.to_dict(), "lint": lint})
+        return
+    print_languages(fits)
+    print_warnings([*fits.warnings, *(f"{n}: {w}" for n, f in fits.fits.items() for w in f.warnings), *lint])
+    if folder is not None:
+        example = folder / fits.folder(next(iter(fits)))
+        shown = f"\nWrote {folder}/ (fit.json, fit.html, and a folder for each language, such as {example})."
+        console().print(shown, markup=False, soft_wrap=True)
+
+
+def predict(folder: Path, *points: str, runs: Path | None = None, column: Repeated = None, json: Json = False) -> None:
     """Predict losses from a saved fit, with intervals.
 
     Parameters
@@ -141,6 +191,8 @@ def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = F
         The law's columns, such as N=1e9 D=2e10,4e10. Several values give every combination.
     runs
         Or a table of runs to predict, read like the one that was fitted; its losses are not used.
+    column
+        With --runs: say which column is which, as for fit. Repeatable.
     json
         Print the whole answer as JSON and nothing else.
     """
@@ -152,7 +204,7 @@ def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = F
             "give either points or --runs",
             hint=f"For example: isogloss predict {folder} {' '.join(f'{c}=...' for c in answer.law.columns)}",
         )
-    rows = answer.predict(_grid(points, answer) if runs is None else _columns(runs, answer))
+    rows = answer.predict(_grid(points, answer) if runs is None else _columns(runs, answer, _pairs(column, "--column")))
     if json:
         print_json({"rows": rows.to_dicts(), "unit": answer.unit, "level": answer.level, "law": answer.law.name})
         return
@@ -162,10 +214,13 @@ def predict(folder: Path, *points: str, runs: Path | None = None, json: Json = F
 
 
 def _print(answer: Fit, budgets: Sequence[float]) -> None:
+    from isogloss.fitting.intervals import MEANINGS
+
     out = console()
+    counted = f", N = params_{answer.params}" if "N" in answer.law.columns else ""
     out.print(
         f"{answer.law.name} fitted to {answer.rows.height} rows of {answer.source} "
-        f"({answer.law.source}; loss in {answer.unit}, N = params_{answer.params})",
+        f"({answer.law.source}; loss in {answer.unit}{counted})",
         style="bold",
         markup=False,
         soft_wrap=True,
@@ -183,12 +238,23 @@ def _print(answer: Fit, budgets: Sequence[float]) -> None:
         [e.name, e.meaning, number(e.value, 5), "held" if e.held else number(e.low), "" if e.held else number(e.high)]
         for e in answer.coefficients
     ]
+    if len(answer.draws):
+        out.print(
+            f"Intervals ({answer.level:.0%}): {answer.intervals}, {len(answer.draws):,} {MEANINGS[answer.intervals]}",
+            markup=False,
+            soft_wrap=True,
+        )
     low, high = f"{50 * (1 - answer.level):g} %", f"{50 * (1 + answer.level):g} %"
     print_table("", ["coefficient", "meaning", "value", low, high], rows, left=2)
+    for index, finding in enumerate(health.findings):
+        lead = "\nWhat the runs cannot tell\n" if index == 0 else ""
+        out.print(f"{lead}  {finding.sentence}", markup=False, soft_wrap=True)
     if answer.has_frontier:
         _print_frontier(answer, budgets or answer.default_budgets())
     else:
         out.print(f"\nThere is {answer.why_no_frontier()}.", markup=False, soft_wrap=True)
+    if answer.choices is not None:
+        _print_choices(answer.choices)
     reasons = Counter(r.reason for r in answer.left_out)
     left_out = "; ".join(f"{count} ({reason})" for reason, count in reasons.items()) or "none"
     out.print(f"\nRows left out: {left_out}", markup=False, soft_wrap=True)
@@ -211,6 +277,43 @@ def _print_frontier(answer: Fit, budgets: Sequence[float]) -> None:
             cells.append(f"{format_quantity(low)} to {format_quantity(high)}" if low and high else "")
         rows.append([*cells, number(row["tokens_per_parameter"], 3)])
     print_table("", ["C (FLOPs)", "N*", "interval", "D*", "interval", "tokens per parameter"], rows, left=0)
+
+
+def _whole(path: Path, reading: dict[str, Any]) -> tuple[RunTable | None, list[str]]:
+    """The table without --where, so that what it left out can be put back; such rows may be unreadable."""
+    from isogloss.runs import read_runs
+
+    try:
+        return read_runs(path, **reading), []
+    except InputError as problem:
+        return None, [f"rows left out by --where cannot be put back as a choice: {problem.what}."]
+
+
+def _print_choices(choices: Choices) -> None:
+    from isogloss.units import format_quantity
+
+    rows = []
+    for c in choices.rows():
+        if c.N is None or c.D is None:
+            rows.append([c.kind, c.name, str(c.rows or ""), c.why_not, "", "", ""])
+            continue
+        numbers = [format_quantity(c.N), format_quantity(c.D), number(c.loss), number(c.loss_at_main)]
+        rows.append([c.kind, c.name, str(c.rows), *numbers])
+    main = choices.main
+    headers = ["choice", "", "rows", "N*", "D*", "loss there", f"loss at {_point(main.N, main.D)}"]
+    print_table(f"\nOther choices at {format_quantity(choices.C, 'flops')}", headers, rows, left=2)
+    said = [choices.sentence]
+    if choices.combined_N is not None:
+        low, high = (format_quantity(n) for n in choices.combined_N)
+        said.append(f"Objective, rows and range combined in {choices.combined} ways: {low} to {high}.")
+    for line in (*said, *choices.notes):
+        console().print(line, markup=False, soft_wrap=True)
+
+
+def _point(N: float | None, D: float | None) -> str:
+    from isogloss.units import format_quantity
+
+    return f"{format_quantity(N or 0)} on {format_quantity(D or 0)}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -251,15 +354,34 @@ def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
 
     given = {name: values.split(",") for name, values in _pairs(list(points), "predict").items()}
     for name in given:
-        if name not in answer.law.columns:
+        if name not in answer.law.columns and not ("shares" in answer.law.columns and name.startswith("share:")):
             raise unknown_name(f"column of law {answer.law.name}", name, answer.law.columns, where="predict")
     numbers = {name: [parse_quantity(v, where=name) for v in values] for name, values in given.items()}
     combined = list(itertools.product(*numbers.values()))
     return {name: [row[i] for row in combined] for i, name in enumerate(numbers)}
 
 
-def _columns(path: Path, answer: Fit) -> dict:
+def _laws_own(pairs: dict[str, str], columns: tuple[str, ...]) -> tuple[dict[str, str], dict[str, str]]:
+    """Pairs of --column that name a column of the law alone, and those that run tables know."""
+    from isogloss.runs.columns import meaning
+
+    own = {k: v for k, v in pairs.items() if k in columns and meaning(k) is None}
+    return own, {k: v for k, v in pairs.items() if k not in own}
+
+
+def _columns(path: Path, answer: Fit, pairs: dict[str, str]) -> dict:
     from isogloss.fitting.rows import rows_for
     from isogloss.runs import read_runs
 
-    return rows_for(type(answer.law), read_runs(path), sources=list(answer.layout.sources) or None).columns
+    own, named = _laws_own(pairs, answer.law.columns)
+    # Where losses may be below zero, that must be known before they are read.
+    unit = answer.unit if answer.law.signed or answer.unit == "metric" else None
+    layout, table = answer.layout, read_runs(path, columns=named or None, unit=unit)
+    return rows_for(
+        layout.law,
+        table,
+        sources=layout.sources,
+        switches=dict(layout.switches),
+        columns={**dict(answer.named), **own},
+        languages=layout.languages,
+    ).columns

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from isogloss import __version__
+from isogloss.cli.comparing import compare
 from isogloss.cli.fitting import fit, predict
 from isogloss.cli.knowledge import languages, laws
 from isogloss.cli.planning import expand, plan
@@ -26,7 +27,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for verb in (plan, fit, predict, expand, laws, languages):
+for verb in (plan, fit, compare, predict, expand, laws, languages):
     app.command(verb)
 app.command(runs)
 app.command(study)

@@ -133,7 +133,7 @@ def _panel(answer: LanguageFits, name: str) -> Any:
     for p in points:
         p["from"], p["to"] = max(p["low"], low), min(p["high"], high)
     scale = alt.Scale(domain=[low, high], nice=False)
-    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=name, labelExpr=NUMBER_LABELS, tickCount=4))
+    x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=None, labelExpr=NUMBER_LABELS, tickCount=4))
     y = alt.Y("language:N", sort=order, axis=alt.Axis(title=None, grid=True))
     shade = alt.Opacity("own:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=None)
     tip = [alt.Tooltip("language:N"), alt.Tooltip("text:N", title=name), alt.Tooltip("rows:Q")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import polars as pl
 
 from isogloss.report.card import Card
 from isogloss.report.fit_charts import fit_points, observed_chart, residuals_chart, surface_chart, tokens_column
+from isogloss.report.fit_choices import choices_card
+from isogloss.report.fit_findings import findings_card
 from isogloss.report.fit_surface import has_surface, surface_of
 from isogloss.report.words import about, count, flops, listed, per_cent, quantity, value
 
 if TYPE_CHECKING:
     from isogloss.fitting import Estimate, Fit
+    from isogloss.runs import LeftOut
 
 # An interval wider than this factor does not place an optimum.
 WIDE = 10.0
@@ -25,11 +29,13 @@ def fit_cards(fit: Fit) -> list[Card]:
     points = fit_points(fit)
     return [
         coefficients_card(fit),
+        findings_card(fit),
         observed_card(fit, points),
         residuals_card(fit, points),
         surface_card(fit, points),
         optimum_card(fit),
-        left_out_card(fit),
+        *([choices_card(fit.choices)] if fit.choices else []),
+        left_out_card(fit.left_out, fit.rows.height),
     ]
 
 
@@ -137,9 +143,9 @@ def optimum_card(fit: Fit) -> Card:
     largest = float(fit.rows["N"].max())  # type: ignore[arg-type]
     notes = [
         f"The first budget is the largest among the runs, the others ten and a hundred times that; the largest run has "
-        f"{quantity(largest)} parameters. Intervals hold {fit.level:.0%} of bootstrap refits."
+        f"{quantity(largest)} parameters. Intervals hold {fit.level:.0%} of the draws ({fit.intervals})."
         if len(fit.draws)
-        else "The fit has no intervals: it was asked for 0 draws."
+        else "The fit has no intervals: it was asked for none."
     ]
     if set(fit.law.columns) - {"N", "D"}:
         notes.append("For text seen once.")
@@ -155,12 +161,13 @@ def optimum_card(fit: Fit) -> Card:
     )
 
 
-def left_out_card(fit: Fit) -> Card:
+def left_out_card(left_out: Sequence[LeftOut], used: int) -> Card:
+    """`used` rows were not left out."""
     title = "Rows left out"
-    if not fit.left_out:
-        return Card("left-out", title, f"No row was left out: all {fit.rows.height:,} were used.")
+    if not left_out:
+        return Card("left-out", title, f"No row was left out: all {used:,} were used.")
     reasons: dict[str, list[str]] = {}
-    for item in fit.left_out:
+    for item in left_out:
         reasons.setdefault(item.reason, []).append(f"{item.row} ({item.run_id})" if item.run_id else str(item.row))
     groups = sorted(reasons.items(), key=lambda group: -len(group[1]))
     table = pl.DataFrame(
@@ -173,15 +180,14 @@ def left_out_card(fit: Fit) -> Card:
     return Card(
         id="left-out",
         title=title,
-        sentence=_left_out_sentence(fit, groups[0][0], len(groups[0][1])),
+        sentence=_left_out_sentence(len(left_out), used, groups[0][0], len(groups[0][1])),
         table=table,
         formats={"Rows": "value"},
     )
 
 
-def _left_out_sentence(fit: Fit, reason: str, rows: int) -> str:
-    left = len(fit.left_out)
-    text = f"{count(left, 'row')} of {left + fit.rows.height:,} {'was' if left == 1 else 'were'} left out"
+def _left_out_sentence(left: int, used: int, reason: str, rows: int) -> str:
+    text = f"{count(left, 'row')} of {left + used:,} {'was' if left == 1 else 'were'} left out"
     return f"{text}: {reason}." if rows == left else f"{text}, {rows:,} of them because of “{reason}”."
 
 
@@ -226,12 +232,20 @@ def _coefficient_notes(fit: Fit) -> tuple[str, ...]:
         f"Law: {fit.law.source}.",
         f"Objective {fit.objective_name}, {value(fit.objective)}; {health.converged} of {health.starts} starts "
         f"converged; condition {value(health.condition)}; on a bound: {listed(health.bounds_hit, most=9)}.",
-        f"Intervals come from {len(fit.draws):,} bootstrap resamples of whole runs. “Fits as well” is the profile: "
-        "values that the runs cannot rule out at 95 %, all other coefficients being refitted.",
+        f"{_how_drawn(fit)} “Fits as well” is the profile: values that the runs cannot rule out at 95 %, all other "
+        "coefficients being refitted.",
     ]
     if health.undetermined:
         notes.append(f"No row depends on {listed(health.undetermined, most=9)}: held at a default, not fitted.")
     return tuple(notes)
+
+
+def _how_drawn(fit: Fit) -> str:
+    from isogloss.fitting.intervals import MEANINGS
+
+    if not len(fit.draws):
+        return "There are no intervals."
+    return f"Intervals ({fit.intervals}) are ranges of {len(fit.draws):,} {MEANINGS[fit.intervals]}."
 
 
 def _drift(points: list[dict[str, Any]], columns: dict[str, str]) -> str:
