@@ -89,10 +89,9 @@ def _mixed(table: RunTable) -> bool:
 
 
 def _needs_mixtures(form: Form) -> bool:
-    if OF_MIXTURES & set(form.law.columns):
-        return True
-    own_alone = form.sources == () and form.fix.get("tau_other") == 0
-    return "D_other" in form.law.columns and not own_alone
+    if "D_other" in form.law.columns:
+        return not (form.sources == () and form.fix.get("tau_other") == 0)
+    return bool(OF_MIXTURES & set(form.law.columns))
 
 
 def _rows_of(form: Form, table: RunTable, setting: Setting) -> tuple[np.ndarray, str]:

@@ -43,7 +43,7 @@ def scored(
     used: list[Scored] = []
     means, each = [], []
     for split in given:
-        found, common, out = _comparable(split, held, loss, run)
+        found, common, out = _comparable(split, table.targets, held, loss, run)
         missing += [(split.name, target, why) for target, why in out.items()]
         if not common:
             refused.append(NotGiven(split.name, "no language has enough held-out rows to score"))
@@ -93,14 +93,14 @@ def scored(
 
 
 def _comparable(
-    split: Split, held: Mapping[str, HeldOut], loss: np.ndarray, run: np.ndarray
+    split: Split, names: Sequence[str], held: Mapping[str, HeldOut], loss: np.ndarray, run: np.ndarray
 ) -> tuple[By, dict[str, Observed], dict[str, str]]:
     """The predictions of a split by law and language; the languages' rows that all these laws predict; and the
     languages that are left out, with the reason."""
     found = {(name, p.target): p for name, one in held.items() for p in one.predictions if p.split == split.name}
     most = max((sum(law == name for law, _ in found) for name in held), default=0)
     laws = [name for name in held if sum(law == name for law, _ in found) >= max(1, ENOUGH * most)]
-    targets = list(dict.fromkeys(target for _, target in found))
+    targets = [target for target in names if any(t == target for _, t in found)]
     common: dict[str, Observed] = {}
     out: dict[str, str] = {}
     for target in targets:
@@ -121,10 +121,9 @@ def _comparable(
             kept = np.isin(found[name, target].index, index)
             p = found[name, target]
             found[name, target] = Prediction(p.split, target, p.index[kept], p.predicted[kept])
-    for one in held.values():
-        for (name, target), why in one.refused.items():
-            if name == split.name and target not in targets:
-                out.setdefault(target, why)
+    for target in set(names) - set(targets):
+        reasons = [why for one in held.values() for key, why in one.refused.items() if key == (split.name, target)]
+        out[target] = reasons[0] if reasons else "it has no held-out row"
     return {key: p for key, p in found.items() if key[0] in laws}, common, out
 
 
