@@ -245,8 +245,14 @@ def test_unknown_kinds_are_refused_with_near_misses() -> None:
 
 
 def test_very_few_runs_are_said_to_be_too_few() -> None:
-    assert "7 runs" in interval_warnings("wild", 7)[0]
-    assert interval_warnings("bootstrap", 40) == []
+    assert "7 runs" in interval_warnings("wild", 7, 5)[0]
+    assert interval_warnings("bootstrap", 40, 5) == interval_warnings("wild", 14, 5) == []
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("bootstrap", 14), ("wild", 40), ("laplace", 40), ("profile", 40)])
+def test_what_was_found_not_to_cover_is_said(kind: str, runs: int) -> None:
+    (warning,) = interval_warnings(kind, runs, 5)
+    assert "held the truth" in warning
 
 
 def test_the_kind_is_saved_and_printed(tmp_path, capsys) -> None:

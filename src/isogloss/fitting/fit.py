@@ -238,7 +238,11 @@ def _result(
         unit=table.unit,
         source=table.source,
         left_out=rows.left_out,
-        warnings=(*rows.notes, *health.warnings, *interval_warnings(intervals, rows.runs)),
+        warnings=(
+            *rows.notes,
+            *health.warnings,
+            *interval_warnings(intervals, rows.runs, len(problem.layout.free)),
+        ),
         starts=starts,
         seed=seed,
     )

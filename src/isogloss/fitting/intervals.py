@@ -17,9 +17,11 @@ from isogloss.fitting.laplace import laplace
 from isogloss.fitting.solved import Solved
 
 AUTO, NONE = "auto", "none"
+# Of several languages fitted together: no name that a user gives.
+JOINT = "joint"
 # Fewer runs for each coefficient than this, and a bootstrap of runs is too wide: "auto" keeps the design.
 FEW_RUNS_EACH = 5
-# Below this, no kind was seen to cover.
+# Below this, no kind has been measured to cover.
 TOO_FEW_RUNS = 12
 
 
@@ -48,6 +50,7 @@ MEANINGS = {
     "laplace": "draws about the optimum, as wide as the runs' own scatter says",
     "profile": "draws whose ranges are those of the profiles",
     "posterior": "draws of the posterior",
+    JOINT: "draws about the joint optimum of all languages, as wide as the runs' own scatter and the languages' spread",
 }
 _KINDS: dict[str, Callable[[], Draws]] = {
     "bootstrap": lambda: resample,
@@ -72,19 +75,30 @@ def choose(name: str, runs: int, free: int) -> str:
     return "wild" if runs < FEW_RUNS_EACH * free else "bootstrap"
 
 
-def draw(
-    name: str, solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None
-) -> np.ndarray:
+def draw(name: str, solved: Solved, draws: int, rng: np.random.Generator, report: Report | None = None) -> np.ndarray:
     """`(draws, free)` moved coordinates by the kind `name`, which is not "auto"."""
     if name == NONE or draws == 0:
         return np.zeros((0, len(solved.z)))
     return _KINDS[name]()(solved, draws, rng, report)
 
 
-def interval_warnings(name: str, runs: int) -> list[str]:
-    """What a reader of the intervals must know."""
+def interval_warnings(name: str, runs: int, free: int) -> list[str]:
+    """What a reader of the intervals must know; what was found is in benchmarks/results/coverage.json."""
     if name == NONE:
         return ["no intervals: the fit was asked for none (0 draws)."]
+    out = []
     if runs < TOO_FEW_RUNS:
-        return [f"intervals rest on {runs} runs: so few do not show their own scatter, whatever the kind of interval."]
-    return []
+        out.append(
+            f"intervals rest on {runs} runs: so few do not show their own scatter, whatever the kind of interval."
+        )
+    found = "in simulated studies 90 % intervals of this kind held the truth"
+    few = runs < FEW_RUNS_EACH * free
+    if name == "bootstrap" and few:
+        out.append(f"{runs} runs for {free} coefficients: {found} 90 to 97 % of the time. wild is nearer.")
+    elif name == "wild" and not few:
+        out.append(f"{runs} runs for {free} coefficients: {found} 83 to 92 % of the time. bootstrap is nearer.")
+    elif name in ("laplace", "profile"):
+        out.append(f"{found} 85 to 97 % of the time, by quantity and study. auto is nearer.")
+    elif name == "posterior":
+        out.append("the posterior has errors of its own, not the objective's: its middle is not the fit's estimate.")
+    return out
