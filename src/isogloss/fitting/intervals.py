@@ -21,7 +21,7 @@ AUTO, NONE = "auto", "none"
 JOINT = "joint"
 # Fewer runs for each coefficient than this, and a bootstrap of runs is too wide: "auto" keeps the design.
 FEW_RUNS_EACH = 5
-# Below this, no kind has been measured to cover.
+# Below this, every kind was found too wide, and little is known.
 TOO_FEW_RUNS = 12
 
 
