@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from worlds import Runs, World, make_runs, make_world, measure
 
 from isogloss import compare, read_runs
 from isogloss.fitting.comparison import Comparison
-from worlds import Runs, World, make_runs, make_world, measure
 
 LAWS = ("chinchilla", "family", "atlas-own", "atlas-other", "atlas", "atlas-capacity", "k-law", "k-law-count")
 SPLITS = ("random", "N", "D", "C", "M")
@@ -35,7 +35,7 @@ PAPER = {
     "atlas-other": (0.98, 0.89, 0.97, 0.97, 0.66),
     "atlas": (0.98, 0.89, 0.96, 0.98, 0.82),
 }
-# Laws of the tail: with K as entropy against without K, and against K as a count.
+# Pairs of laws: K as entropy against no K and against K as a count, and the paper's own.
 LEADS = (("atlas-capacity", "atlas"), ("k-law", "k-law-count"), ("atlas", "chinchilla"), ("atlas", "family"))
 SIZES = np.array([1e7, 6e7, 3e8, 1e9, 3e9, 8e9])
 TOKENS = (2e9, 2e10, 2e11)
@@ -46,7 +46,7 @@ EACH = 4
 
 def study(phi: float, seed: int) -> tuple[World, Runs]:
     world = make_world(LANGUAGES, seed=seed, phi=phi)
-    runs = make_runs(world, sizes=SIZES, tokens=TOKENS, mixtures=mixtures(seed), keep=0.5, seed=seed)
+    runs = make_runs(world, sizes=SIZES.tolist(), tokens=TOKENS, mixtures=mixtures(seed), keep=0.5, seed=seed)
     # Sizes as nominal, so that the largest is held out whole.
     return world, replace(runs, N=SIZES[np.abs(np.log(runs.N[:, None] / SIZES)).argmin(1)])
 
@@ -92,7 +92,7 @@ def one(phi: float, seed: int) -> dict[str, Any]:
         "error": {law: {s: answer.score(law, s)["error"] for s in SPLITS} for law in LAWS},
         "ranking": [
             {"law": r.name, "mean": r.mean, "ahead": [r.ahead, r.ahead_low, r.ahead_high]} for r in answer.ranking
-        ],  # fmt: skip
+        ],
     }
 
 
@@ -117,7 +117,7 @@ def summary(studies: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--phi", type=float, nargs="*", default=[0.0, 0.11])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "table1.json")

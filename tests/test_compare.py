@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from worlds import alone, make_runs, make_world, measure, pairs, uneven
 
 from isogloss import compare, fit, read_runs
 from isogloss.errors import InputError
@@ -19,7 +20,6 @@ from isogloss.fitting.splits import SPLITS, Split, make_splits, run_numbers
 from isogloss.laws import get_form
 from isogloss.runs import RunTable
 from simulate import chinchilla
-from worlds import alone, make_runs, make_world, measure, pairs, uneven
 
 LAWS = ("chinchilla", "atlas-other")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from isogloss.cli.output import Json, console, number, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.output import Json, console, print_json, print_table, print_warnings, progress_bar
 
 if TYPE_CHECKING:
     from isogloss.fitting import Comparison
@@ -149,14 +149,17 @@ def _print(answer: Comparison, per_language: bool) -> None:
         soft_wrap=True,
     )
     out.print(answer.sentence, markup=False, soft_wrap=True)
-    headers = ["law", "free", *(s.name for s in answer.splits)]
-    for title, what, show in (("R²", "r2", r2), ("Median relative error", "error", error)):
+    headers = ["law", *(s.name for s in answer.splits)]
+    for title, what, show in (("R²", "r2", r2), ("Median relative error in %", "error", error)):
         rows = [
-            [law.name, number(law.coefficients), *(_cell(answer, law.name, s.name, what, show) for s in answer.splits)]
+            [
+                f"{law.name}\n{law.coefficients:g} fitted",
+                *(_cell(answer, law.name, s.name, what, show) for s in answer.splits),
+            ]
             for law in answer.laws
         ]
         level = f", with {answer.level:.0%} intervals over held-out runs" if answer.draws else ""
-        print_table(f"\n{title}{level}", headers, rows, left=1, whole=headers)
+        print_table(f"\n{title}{level}", headers, rows, left=1)
     if per_language:
         _print_languages(answer)
     rows = [[s.name, s.describes, str(s.rows), str(s.runs), str(len(s.languages))] for s in answer.splits]
@@ -209,7 +212,7 @@ def _cell(answer: Comparison, law: str, split: str, what: str, show: Any) -> str
         return "-"
     low, high = score[f"{what}_low"], score[f"{what}_high"]
     digits = 3 if console().width >= WIDE else 2
-    return show(score[what], 3) + ("" if low is None else f"\n{show(low, digits)}..{show(high, digits)}")
+    return show(score[what], 3) + ("" if low is None else f"\n{show(low, digits)}–{show(high, digits)}")
 
 
 def r2(value: float, digits: int = 3) -> str:
@@ -217,7 +220,7 @@ def r2(value: float, digits: int = 3) -> str:
 
 
 def error(value: float, digits: int = 2) -> str:
-    return f"{100 * value:.{min(digits, 2)}g}%" if value < 1 else f"{100 * value:.0f}%"
+    return f"{100 * value:.{min(digits, 2)}g}" if value < 1 else f"{100 * value:.0f}"
 
 
 def _write(answer: Comparison, folder: Path) -> None:

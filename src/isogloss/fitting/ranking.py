@@ -93,8 +93,8 @@ def _choose(ranked: Sequence[Ranked], splits: Sequence[str]) -> tuple[str | None
 
 def _lead(law: Ranked) -> str:
     if law.ahead_low is None:
-        return f"{law.ahead:.3f} (too few runs for an interval)"
-    return f"{law.ahead:.3f} ({law.ahead_low:.3f} to {law.ahead_high:.3f})"
+        return f"{law.ahead:.2g} (too few runs for an interval)"
+    return f"{law.ahead:.2g} ({law.ahead_low:.2g} to {law.ahead_high:.2g})"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # R² below this is drawn at the edge: a few hopeless scores would press all others together.
 LEAST_SHOWN = -1.0
 IN_SAMPLE = "in-sample"
+# Splits that a row of panels shows together: beyond the runs that were fitted, and among runs like them.
+BEYOND = ("N", "D", "C")
+ALIKE = ("random", "M", IN_SAMPLE)
 TITLES = {
     IN_SAMPLE: "as fitted (nothing held out)",
     "random": "runs at random",
@@ -31,6 +35,7 @@ def comparison_cards(answer: Comparison) -> list[Card]:
     """Which law to use, how well each predicts what it never saw, on which languages, and what was left out."""
     return [
         scores_card(answer),
+        alike_card(answer),
         errors_card(answer),
         ranking_card(answer),
         languages_card(answer),
@@ -43,7 +48,7 @@ def scores_card(answer: Comparison) -> Card:
         id="scores",
         title="Held-out R²",
         sentence=answer.sentence,
-        chart=scores_chart(answer),
+        chart=scores_chart(answer, BEYOND),
         table=_table(answer, "r2", _r2),
         notes=(
             "R² is one less the mean squared error over the variance of the held-out losses, for each language and "
@@ -55,9 +60,25 @@ def scores_card(answer: Comparison) -> Card:
     )
 
 
-def scores_chart(answer: Comparison) -> Any:
-    """One panel per split, held-out ones first: a dot with its interval for each law, on one scale."""
-    splits = sorted(answer.splits, key=lambda s: s.name == IN_SAMPLE)
+def alike_card(answer: Comparison) -> Card:
+    """Runs like those fitted, and mixtures of languages that were."""
+    title = "Unseen runs and mixtures"
+    held = [s.name for s in answer.splits if s.name in ALIKE and s.name != IN_SAMPLE]
+    if not held:
+        return Card("alike", title, "Neither runs at random nor whole mixtures could be held out.")
+    parts = []
+    for split in held:
+        cells = [c for c in (answer.score(law.name, split) for law in answer.laws) if c["r2"] is not None]
+        best = max(cells, key=lambda c: c["r2"])
+        parts.append(f"{best['law']} (R² {_r2(best['r2'])}) on {TITLES[split]}")
+    return Card("alike", title, f"Scores are highest for {listed(parts)}.", chart=scores_chart(answer, ALIKE))
+
+
+def scores_chart(answer: Comparison, names: Sequence[str]) -> Any:
+    """One panel per split of these: a dot with its interval for each law, on one scale for all."""
+    splits = [split for name in names for split in answer.splits if split.name == name]
+    if not splits:
+        return None
     laws = [law.name for law in answer.laws]
     lowest = min((v for r in answer.scores.to_dicts() for v in (r["r2"], r["r2_low"]) if v is not None), default=0.0)
     domain = [max(LEAST_SHOWN, min(0.0, lowest)) if lowest < 0.5 else lowest - 0.02, 1.0]
@@ -83,9 +104,11 @@ def _panel(answer: Comparison, split: str, laws: list[str], domain: list[float])
     ]
     chosen = alt.condition("datum.chosen", alt.value(130), alt.value(60))
     shape = alt.condition("datum.chosen", alt.value("diamond"), alt.value("circle"))
-    base = alt.Chart(rows(values))
-    lines = base.mark_rule(style="plan", strokeWidth=2, opacity=0.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y)
-    dots = base.mark_point(style="plan", opacity=1).encode(x=x, y=y, size=chosen, shape=shape, tooltip=tip)
+    # Data of its own for each layer: a panel that is taken out of a row keeps only that.
+    spans = alt.Chart(rows(values)).mark_rule(style="plan", strokeWidth=2, opacity=0.5)
+    lines = spans.encode(x=alt.X("low:Q"), x2="high:Q", y=y)
+    points = alt.Chart(rows(values)).mark_point(style="plan", opacity=1)
+    dots = points.encode(x=x, y=y, size=chosen, shape=shape, tooltip=tip)
     zero = [alt.Chart(rows([{"r2": 0.0}])).mark_rule(style="guide").encode(x=x)] if domain[0] < 0 else []
     title = alt.TitleParams(TITLES.get(split, split), frame="group")
     return alt.layer(*zero, lines, dots).properties(width="container", height=24 * len(laws) + 10, title=title)
@@ -195,7 +218,7 @@ def languages_chart(answer: Comparison, each: list[dict[str, Any]], names: dict[
     """One panel per held-out split: languages down, laws across, R² as colour."""
     laws = [law.name for law in answer.laws]
     panels = []
-    for split in held:
+    for split in [s for s in (*BEYOND, "M", "random") if s in held][:4]:
         values = [
             {
                 "language": names[r["language"]],
