@@ -87,11 +87,9 @@ def scores_chart(answer: Comparison, names: Sequence[str]) -> Any:
 
 def _panel(answer: Comparison, split: str, laws: list[str], domain: list[float]) -> Any:
     values = [_dot(answer, law, split, domain[0]) for law in laws if answer.score(law, split)["r2"] is not None]
-    x = alt.X(
-        "r2:Q",
-        scale=alt.Scale(domain=domain, nice=False, clamp=True),
-        axis=alt.Axis(title="R²", tickCount=5, labelExpr=NUMBER_LABELS),
-    )
+    scale = alt.Scale(domain=domain, nice=False, zero=False, clamp=True)
+    axis = alt.Axis(title="R²", tickCount=5, labelExpr=NUMBER_LABELS)
+    x, low = (alt.X(f"{field}:Q", scale=scale, axis=axis) for field in ("r2", "low"))
     y = alt.Y("law:N", sort=laws, scale=alt.Scale(domain=laws), axis=alt.Axis(title=None, grid=True))
     tip = [
         alt.Tooltip(f"{f}:N", title=t)
@@ -106,7 +104,7 @@ def _panel(answer: Comparison, split: str, laws: list[str], domain: list[float])
     shape = alt.condition("datum.chosen", alt.value("diamond"), alt.value("circle"))
     # Data of its own for each layer: a panel that is taken out of a row keeps only that.
     spans = alt.Chart(rows(values)).mark_rule(style="plan", strokeWidth=2, opacity=0.5)
-    lines = spans.encode(x=alt.X("low:Q"), x2="high:Q", y=y)
+    lines = spans.encode(x=low, x2="high:Q", y=y)
     points = alt.Chart(rows(values)).mark_point(style="plan", opacity=1)
     dots = points.encode(x=x, y=y, size=chosen, shape=shape, tooltip=tip)
     zero = [alt.Chart(rows([{"r2": 0.0}])).mark_rule(style="guide").encode(x=x)] if domain[0] < 0 else []
@@ -172,7 +170,7 @@ def ranking_card(answer: Comparison) -> Card:
                 "Mean held-out R²": [_r2(r.mean) for r in ranked],
                 "interval": [_range(r.low, r.high) for r in ranked],
                 f"behind {best} by": [f"{r.ahead:.3f}" for r in ranked],
-                "interval of that": [_range(r.ahead_low, r.ahead_high, 3) for r in ranked],
+                "interval of that": [_range(r.ahead_low, r.ahead_high) for r in ranked],
             }
         ),
         notes=(
@@ -309,7 +307,7 @@ def _cell(each: list[dict[str, Any]], language: str, law: str, split: str) -> st
     return _r2(found[0]) if found else NOTHING
 
 
-def _range(low: float | None, high: float | None, digits: int = 2) -> str:
+def _range(low: float | None, high: float | None, digits: int = 3) -> str:
     return NOTHING if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}".replace("-", MINUS)
 
 
