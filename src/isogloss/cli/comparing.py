@@ -159,7 +159,9 @@ def _print(answer: Comparison, per_language: bool) -> None:
             for law in answer.laws
         ]
         level = f", with {answer.level:.0%} intervals over held-out runs" if answer.draws else ""
-        print_table(f"\n{title}{level}", headers, rows, left=1)
+        # A title of the table's own would be broken to the width of a narrow table.
+        out.print(f"\n{title}{level}", style="bold", markup=False, soft_wrap=True)
+        print_table("", headers, rows, left=1)
     if per_language:
         _print_languages(answer)
     rows = [[s.name, s.describes, str(s.rows), str(s.runs), str(len(s.languages))] for s in answer.splits]
