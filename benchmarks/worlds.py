@@ -106,8 +106,8 @@ class Runs:
 def make_runs(
     world: World,
     *,
-    sizes: Sequence[float],
-    tokens: Sequence[float],
+    sizes: Sequence[float] | np.ndarray,
+    tokens: Sequence[float] | np.ndarray,
     mixtures: np.ndarray,
     keep: float = 1.0,
     seed: int = 0,

@@ -98,10 +98,7 @@ def fit_languages(
     rng = np.random.default_rng(seed)
     begin = np.stack([[p.layout.starts(1, p.loss, rng)[0] for p in groups.problems] for _ in range(starts)])
     begin = np.clip(begin, groups.lower, groups.upper)
-    if across == "pooled" and len(groups) > 1:
-        joint, optimum = _pooled(groups, begin, rng, progress)
-    else:
-        joint, optimum = _unpooled(groups, begin, rng, progress)
+    joint, optimum = solve_groups(groups, across, begin, rng, progress)
     drawn = draw(groups, optimum, draws, rng)
     fits = {
         name: _fit_of(groups, i, table, optimum, joint, drawn[i], level, starts, seed)
@@ -174,6 +171,15 @@ def _separate(
 
 
 # --- the optimum ------------------------------------------------------------------------------------
+
+
+def solve_groups(
+    groups: Groups, across: Across, begin: np.ndarray, rng: np.random.Generator, progress: Progress | None = None
+) -> tuple[Joint, Optimum]:
+    """All groups together, from the starts `begin` `(starts, groups, free)`."""
+    if across == "pooled" and len(groups) > 1:
+        return _pooled(groups, begin, rng, progress)
+    return _unpooled(groups, begin, rng, progress)
 
 
 def _pooled(

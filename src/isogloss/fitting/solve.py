@@ -23,6 +23,8 @@ from isogloss.fitting.objective import Objective
 from isogloss.numerics import Array, jax, jnp
 
 BATCH = 64
+# A few languages solved again and again would fill most of a batch with copies.
+SMALL_BATCH = 8
 ROW_MULTIPLE = 64
 ITERATIONS_A_ROUND = 10
 FIRST_DAMPING = 1e-2
@@ -111,7 +113,7 @@ def solve(
         np.broadcast_to(0.0 if prior is None else prior.precision, (len(starts), free, free)),
     )
     found = Solutions(np.array(starts, float), np.full(len(starts), np.inf), np.zeros(len(starts), bool))
-    sizes = np.array([_padded_size(p.rows) for p in problems])
+    sizes = _padded_sizes(problems)
     done = 0
     for size in np.unique(sizes[which]):
         members = np.flatnonzero(sizes[which] == size)
@@ -144,9 +146,10 @@ def _solve_alike(
     value, damping = np.full(len(members), np.inf), np.full(len(members), FIRST_DAMPING)
     taken, converged = np.zeros(len(members), int), np.zeros(len(members), bool)
     waiting = np.arange(len(members))
+    count = SMALL_BATCH if stacked is not None and len(members) <= SMALL_BATCH else BATCH
     # Slow members share a batch with fresh ones: no batch waits for its slowest member alone.
     while len(waiting):
-        index = waiting[np.minimum(np.arange(BATCH), len(waiting) - 1)]
+        index = waiting[np.minimum(np.arange(count), len(waiting) - 1)]
         chunk = (np.arange(size) < rows[index, None]).astype(float)
         if weights is not None:
             chunk[:, : weights.shape[1]] *= weights[members[index], :size]
@@ -161,12 +164,18 @@ def _solve_alike(
         )
         z[index], value[index], damping[index], finished = (np.asarray(o) for o in out)
         taken[index] += ITERATIONS_A_ROUND
-        over = taken[waiting[:BATCH]] >= effort.iterations
+        over = taken[waiting[:count]] >= effort.iterations
         finished = finished[: len(over)]
-        converged[waiting[:BATCH]] = finished & np.isfinite(value[waiting[:BATCH]])
-        waiting = np.concatenate([waiting[:BATCH][~(finished | over)], waiting[BATCH:]])
+        converged[waiting[:count]] = finished & np.isfinite(value[waiting[:count]])
+        waiting = np.concatenate([waiting[:count][~(finished | over)], waiting[count:]])
         found.z[members], found.value[members], found.converged[members] = z, value, converged
         yield len(members) - len(waiting)
+
+
+def _padded_sizes(problems: Sequence[Problem]) -> np.ndarray:
+    """Several problems are given few sizes, powers of two: what they share in programs outweighs the padding."""
+    sizes = np.array([_padded_size(p.rows) for p in problems])
+    return sizes if len(problems) == 1 else ROW_MULTIPLE * 2 ** np.ceil(np.log2(sizes / ROW_MULTIPLE)).astype(int)
 
 
 def _padded_size(rows: int) -> int:
@@ -333,14 +342,15 @@ def moments(
     members, free = z.shape
     gradients, squares = np.zeros((members, free)), np.zeros((members, free, free))
     r: list[np.ndarray] = [np.zeros(0)] * members
-    sizes = np.array([_padded_size(p.rows) for p in problems])
+    sizes = _padded_sizes(problems)
     for size in np.unique(sizes[which]):
         here = np.flatnonzero(sizes[which] == size)
         present, of_present = np.unique(which[here], return_inverse=True)
         stacked = jax.tree.map(lambda *a: jnp.stack(a), *(_padded(problems[i], int(size)) for i in present))
         rows = np.array([problems[i].rows for i in present])[of_present]
-        for begin in range(0, len(here), BATCH):
-            part = np.minimum(np.arange(begin, begin + BATCH), len(here) - 1)
+        count = SMALL_BATCH if len(here) <= SMALL_BATCH else BATCH
+        for begin in range(0, len(here), count):
+            part = np.minimum(np.arange(begin, begin + count), len(here) - 1)
             weights = (np.arange(size) < rows[part, None]).astype(float)
             data = jax.tree.map(lambda a, i=of_present[part]: a[i], stacked)
             out = _moments(problems[0].layout, problems[0].objective, jnp.asarray(z[here[part]]), weights, data)
