@@ -20,7 +20,7 @@ from isogloss.fitting.solve import Prior, Problem, solve
 from isogloss.laws import Chinchilla
 from isogloss.runs import RunTable, read_runs
 
-FEW = {"starts": 4, "draws": 0}
+FEW: dict[str, Any] = {"starts": 4, "draws": 0}
 
 
 @pytest.fixture(scope="module")

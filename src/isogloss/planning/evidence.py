@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:
     return float(found.tokens), found.kind, found.source
 
 
-def _laws(question: Question) -> tuple[dict[str, np.ndarray], list[Evidence], list[str]]:
+def _laws(question: Question) -> tuple[dict[str, Any], list[Evidence], list[str]]:
     """E, A, alpha, B, beta `(K,)`: own fit, else Table C.1, else the mean of the languages that are in it."""
     published = atlas_per_language(question.assumptions.laws)
     names = ("E", "A", "alpha", "B", "beta")
