@@ -16,6 +16,7 @@ WAYS = {
     "separate": "each language by itself",
     "tied": "one law for all",
 }
+SIDE_BY_SIDE = 4
 
 
 def print_languages(answer: LanguageFits) -> None:
@@ -31,12 +32,12 @@ def print_languages(answer: LanguageFits) -> None:
     )
     tied = f"; one for all: {', '.join(answer.tied)}" if answer.tied and answer.across != "tied" else ""
     out.print(f"{answer.across}: {WAYS[answer.across]}{tied}", markup=False, soft_wrap=True)
-    shown = columns(answer)
-    rows = [[language, str(fit.rows.height), *cells(answer, language, shown)] for language, fit in answer.fits.items()]
-    if answer.typical is not None:
-        rows.append(["a language like these", "", *cells(answer, None, shown)])
     interval = f"{first.level:.0%} interval below" if len(first.draws) else "no intervals"
-    print_table(f"\n{interval}", ["language", "rows", *shown], rows, left=1)
+    for shown in batches(columns(answer)):
+        rows = [[name, str(fit.rows.height), *cells(answer, name, shown)] for name, fit in answer.fits.items()]
+        if answer.typical is not None:
+            rows.append(["a language like these", "", *cells(answer, None, shown)])
+        print_table(f"\n{interval}", ["language", "rows", *shown], rows, left=1, whole=shown)
     poorest = sorted(answer.own.items(), key=lambda item: sum(item[1].values()))
     if answer.across == "pooled" and poorest:
         language, own = poorest[0]
@@ -51,6 +52,16 @@ def print_languages(answer: LanguageFits) -> None:
     out.print(f"\nRows left out: {left_out}", markup=False, soft_wrap=True)
 
 
+def languages_warnings(answer: LanguageFits) -> list[str]:
+    """What several languages' fits say is said once, and of whom."""
+    said: dict[str, list[str]] = {}
+    for language, fit in answer.fits.items():
+        for warning in fit.warnings:
+            said.setdefault(warning, []).append(language)
+    everyone = len(answer) if len(answer) > 1 else 0
+    return [w if len(who) == everyone else f"{', '.join(who)}: {w}" for w, who in said.items()]
+
+
 def columns(answer: LanguageFits) -> list[str]:
     """Coefficients that can be compared between languages: not the weights of sources, which differ, nor A and B,
     whose units depend on the language's own exponents. Those stand in the files."""
@@ -58,6 +69,11 @@ def columns(answer: LanguageFits) -> list[str]:
     for fit in answer.fits.values():
         kept |= dict.fromkeys(e.name for e in fit.coefficients if not e.held and "[" not in e.name)
     return [name for name in kept if name not in ("A", "B")] or list(kept)
+
+
+def batches(names: list[str]) -> list[list[str]]:
+    """As many as stand side by side with their intervals in 80 characters."""
+    return [names[i : i + SIDE_BY_SIDE] for i in range(0, len(names), SIDE_BY_SIDE)]
 
 
 def cells(answer: LanguageFits, language: str | None, shown: list[str]) -> list[str]:

@@ -133,7 +133,7 @@ def fit(
             option = "--choices" if choices else "--flops"
             raise InputError(
                 f"{option} is of one language, and there are {len(targets)}",
-                where=option,
+                where=table.source,
                 hint=f"Choose one, for example --target {targets[0]}.",
             )
         with progress_bar() as report:
@@ -164,7 +164,7 @@ def fit(
 
 
 def _finish_languages(fits: LanguageFits, folder: Path | None, found: Sequence[Finding], json: bool) -> None:
-    from isogloss.cli.fit_languages import print_languages, write_languages
+    from isogloss.cli.fit_languages import languages_warnings, print_languages, write_languages
 
     if folder is not None:
         write_languages(fits, folder)
@@ -173,7 +173,7 @@ def _finish_languages(fits: LanguageFits, folder: Path | None, found: Sequence[F
         print_json({**fits.to_dict(), "lint": lint})
         return
     print_languages(fits)
-    print_warnings([*fits.warnings, *(f"{n}: {w}" for n, f in fits.fits.items() for w in f.warnings), *lint])
+    print_warnings([*fits.warnings, *languages_warnings(fits), *lint])
     if folder is not None:
         example = folder / fits.folder(next(iter(fits)))
         shown = f"\nWrote {folder}/ (fit.json, fit.html, and a folder for each language, such as {example})."

@@ -32,7 +32,10 @@ def print_table(
 ) -> None:
     """A table whose first `left` columns are text; the others are numbers, to the right. The columns `whole` are
     never broken into lines."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    if title:
+        # A table's own title would be broken to the width of the table.
+        console().print(title, style="bold", markup=False, soft_wrap=True)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for index, header in enumerate(headers):
         justify = "left" if index < left else "right"
         table.add_column(header, justify=justify, overflow="fold", no_wrap=header in whole)

@@ -128,7 +128,7 @@ def _table(choices: Choices) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "Choice": [TITLES[c.kind] for c in listed],
-            "": [c.name if c.kind != "main" else "" for c in listed],
+            "Which": [c.name if c.kind != "main" else "" for c in listed],
             "Rows": [c.rows for c in listed],
             "Parameters N*": [c.N for c in listed],
             "Tokens D*": [c.D for c in listed],

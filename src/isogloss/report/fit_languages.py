@@ -199,5 +199,5 @@ def _sentence(answer: LanguageFits) -> str:
     )
     parts = {language: float(np.mean(list(own.values()))) for language, own in answer.own.items()}
     poorest = min(parts, key=lambda language: parts[language])
-    differ = f" Languages differ most in {name}, by about {per_cent(width)}." if name else ""
+    differ = f" Of the exponents, {name} differs most between them, by about {per_cent(width)}." if name else ""
     return f"{have}; {poorest} borrows most, {per_cent(parts[poorest])} of its law being its own.{differ}"
