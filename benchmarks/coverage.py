@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+import coverage_languages
 import numpy as np
 import polars as pl
 from measure import RESULTS, setting
@@ -51,6 +52,11 @@ class Study(Protocol):
 
     @property
     def truth(self) -> dict[str, float]: ...
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What it is measured for unless told otherwise."""
+        ...
 
     def about(self) -> dict[str, Any]:
         """What the results say of the design."""
@@ -153,6 +159,7 @@ class LawStudy:
     design: pl.DataFrame
     noise: Noise
     objective: Objective = field(default_factory=HuberLogLoss)
+    methods: tuple[str, ...] = ("bootstrap", "wild", "laplace")
     parts: dict[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -285,7 +292,7 @@ def studies() -> list[Study]:
         for (name, law, truth, design), noise in zip(designs[:2], NOISES, strict=True)
     ]
     uneven = [LawStudy(f"{name}, uneven", law, truth, design, UNEVEN) for name, law, truth, design in designs[:2]]
-    return [*huber, *squared, *uneven]
+    return [*huber, *squared, *uneven, *coverage_languages.studies()]
 
 
 def measure(study: Study, methods: Sequence[str], count: int) -> dict[str, dict[str, dict[str, float]]]:
@@ -297,7 +304,24 @@ def measure(study: Study, methods: Sequence[str], count: int) -> dict[str, dict[
         for method, drawn in study.drawn(seed, methods).items():
             for quantity in truth:
                 ends[method][quantity].append(np.percentile(drawn[quantity], tails))
-    return {m: {q: _counted(np.array(ends[m][q]), truth[q]) for q in truth} for m in methods}
+    return {m: _averaged({q: _counted(np.array(ends[m][q]), truth[q]) for q in truth}) for m in methods}
+
+
+def _averaged(counted: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Over the languages of a study, "alpha, eng_Latn", and over the sources of one coefficient, "tau[1]"."""
+    alike: dict[str, list[dict[str, float]]] = {}
+    for name, found in counted.items():
+        alike.setdefault(name.split(", ")[0].split("[")[0], []).append(found)
+    return {
+        name: {key: float(f"{np.mean([f[key] for f in of]):.4g}") for key in of[0]} | _range(of)
+        for name, of in alike.items()
+    }
+
+
+def _range(of: list[dict[str, float]]) -> dict[str, float]:
+    """How unlike languages are, where there are several; their errors are of one simulation and not independent."""
+    covered = [f["coverage"] for f in of]
+    return {"least": min(covered), "most": max(covered)} if len(of) > 1 else {}
 
 
 def _counted(ends: np.ndarray, truth: float) -> dict[str, float]:
@@ -331,15 +355,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="20 studies each, and nothing is written")
     parser.add_argument("--studies", type=int, default=300)
     parser.add_argument("--only", default="", help="studies whose names begin so, separated by semicolons")
-    parser.add_argument("--methods", default="bootstrap,wild,laplace")
+    parser.add_argument("--methods", default="", help="by default bootstrap, wild and laplace, or the joint ones")
     asked = parser.parse_args()
     count = 20 if asked.quick else asked.studies
-    methods = [m.replace("_", ", ") for m in asked.methods.split(",")]
+    chosen = [m.replace("_", ", ") for m in asked.methods.split(",") if m]
     for study in studies():
         if not study.name.startswith(tuple(asked.only.split(";"))):
             continue
         begin = time.perf_counter()
-        found = measure(study, methods, count)
+        found = measure(study, chosen or study.methods, count)
         show(study.name, found)
         if not asked.quick:
             _add(study, found, count, time.perf_counter() - begin)

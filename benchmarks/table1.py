@@ -47,7 +47,7 @@ EACH = 4
 
 def study(phi: float, seed: int) -> tuple[World, Runs]:
     world = make_world(LANGUAGES, seed=seed, phi=phi)
-    runs = make_runs(world, sizes=SIZES.tolist(), tokens=TOKENS, mixtures=mixtures(seed), keep=0.5, seed=seed)
+    runs = make_runs(sizes=SIZES.tolist(), tokens=TOKENS, mixtures=mixtures(seed), keep=0.5, seed=seed)
     # Sizes as nominal, so that the largest is held out whole.
     return world, replace(runs, N=SIZES[np.abs(np.log(runs.N[:, None] / SIZES)).argmin(1)])
 

@@ -104,7 +104,6 @@ class Runs:
 
 
 def make_runs(
-    world: World,
     *,
     sizes: Sequence[float] | np.ndarray,
     tokens: Sequence[float] | np.ndarray,

@@ -29,7 +29,7 @@ def table() -> RunTable:
     """Three languages, alone, in pairs and all together, at five sizes, three checkpoints a run."""
     world = make_world(3, seed=1, transfer=(0.5, 0.0))
     mixtures = np.concatenate([alone(world), pairs(world, 2), uneven(world, [3], each=4)])
-    runs = make_runs(world, sizes=[2e7, 1e8, 5e8, 2e9, 8e9], tokens=[1e9, 1e10, 6e10], mixtures=mixtures)
+    runs = make_runs(sizes=[2e7, 1e8, 5e8, 2e9, 8e9], tokens=[1e9, 1e10, 6e10], mixtures=mixtures)
     sizes = np.array([2e7, 1e8, 5e8, 2e9, 8e9])
     # Whole sizes: no jitter in N.
     runs = replace(runs, N=sizes[np.abs(np.log(runs.N[:, None] / sizes)).argmin(1)])
@@ -161,7 +161,7 @@ def test_held_out_shares_change_no_coefficient_and_no_source():
     """Held-out runs hold the language that is co-sampled least otherwise: choosing sources from them would show."""
     world = make_world(6, seed=2, transfer=(0.4, 0.2))
     mixtures = np.concatenate([alone(world)[:1], np.eye(6)[[0] * 2] * 0.6 + np.eye(6)[[1, 2]] * 0.4])
-    runs = make_runs(world, sizes=[2e7, 1e8, 5e8, 2e9, 8e9], tokens=[1e9, 1e10, 6e10], mixtures=mixtures)
+    runs = make_runs(sizes=[2e7, 1e8, 5e8, 2e9, 8e9], tokens=[1e9, 1e10, 6e10], mixtures=mixtures)
     frame = measure(world, runs, targets=[0], noise=0.002)
     table = read_runs(frame, unit="nats/token")
     split = Split("N", "", table.params()[0] > 5e9)

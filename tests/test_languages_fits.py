@@ -186,7 +186,7 @@ def test_one_coefficient_tied_is_the_best_single_value(study: tuple[RunTable, Wo
 def test_atlas_finds_transfer_and_a_shared_decay() -> None:
     world = make_world(4, seed=2, text=(3e9, 3e10))
     mixtures = np.concatenate([alone(world), pairs(world, 2), uneven(world, [3, 4], each=2)])
-    runs = make_runs(world, sizes=np.geomspace(3e7, 3e9, 4), tokens=np.geomspace(2e9, 2e11, 3), mixtures=mixtures)
+    runs = make_runs(sizes=np.geomspace(3e7, 3e9, 4), tokens=np.geomspace(2e9, 2e11, 3), mixtures=mixtures)
     table = read_runs(measure(world, runs, noise=0.002), unit="nats/token")
     found = fit_languages("atlas", table, tie=["lambda_"], starts=4, draws=100)
     decays = {values(found[n])["lambda_"] for n in found}

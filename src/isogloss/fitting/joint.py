@@ -19,7 +19,7 @@ from isogloss.fitting.solve import LONGEST_STEP, QUICK, THOROUGH, Effort, Prior,
 
 # Rounds of the search over what is shared, and the promised gain, as a fraction, at which it ends.
 ROUNDS = 40
-TOLERANCE = 1e-9
+TOLERANCE = 1e-7
 # Random starts are first taken near their optima on this many rows of each group, to this accuracy.
 THIN = 128
 ROUGH = Effort(tolerance=1e-3, iterations=60)
@@ -48,11 +48,13 @@ def descend(
     *,
     prior: Prior | None = None,
     effort: Effort = THOROUGH,
+    tolerance: float = TOLERANCE,
     progress: Callable[[int], None] | None = None,
 ) -> Joint:
     """From z `(starts, groups, free)` to an optimum each; `prior` has means and precisions of each group.
 
-    With nothing shared, groups are independent and each start is solved once.
+    The search over what is shared ends when a step promises less than `tolerance` of the objective. With nothing
+    shared, groups are independent and each start is solved once.
     """
     shared = groups.shared
     z = z.copy()
@@ -75,7 +77,7 @@ def descend(
         index = waiting[better]
         z[index], value[index] = trial[better], total[better]
         damping[waiting] = np.where(better, damping[waiting] * 0.2, np.maximum(damping[waiting], 1e-3) * 6)
-        over = (promised <= TOLERANCE * value[waiting]) | (damping[waiting] > 1e6)
+        over = (promised <= tolerance * value[waiting]) | (damping[waiting] > 1e6)
         converged[waiting[over]] = True
         waiting = waiting[~over]
         if not len(waiting):

@@ -32,6 +32,8 @@ from isogloss.runs.table import Which
 Across = Literal["pooled", "separate", "tied"]
 # Fewer languages than this hardly show how far languages differ.
 FEW_LANGUAGES = 5
+# Where all languages' search for their population begins needs no more rows than this.
+COMMON_ROWS = 192
 
 
 def fit_languages(
@@ -185,7 +187,7 @@ def solve_groups(
 def _pooled(
     groups: Groups, begin: np.ndarray, rng: np.random.Generator, progress: Progress | None
 ) -> tuple[Joint, Optimum]:
-    common = _common(groups, len(begin), rng)
+    common = _common(groups, len(begin), rng, most=COMMON_ROWS)
     report = None if progress is None else (lambda done: progress("pooling", done, POOL_ROUNDS))
     found = pool(groups, begin, common, progress=report)
     optimum = Optimum(found.z, found.hessian, found.scores, found.dispersion, found.noise, found.population)
@@ -210,12 +212,13 @@ def _unpooled(
     return joint, Optimum(z, hessian, scores, over, noise, None)
 
 
-def _common(groups: Groups, starts: int, rng: np.random.Generator) -> np.ndarray:
-    """The one law `(free,)` that suits all groups best."""
+def _common(groups: Groups, starts: int, rng: np.random.Generator, most: int | None = None) -> np.ndarray:
+    """The one law `(free,)` that suits all groups best, from `most` rows of them."""
     first = groups.problems[0]
     columns = {k: np.concatenate([p.columns[k] for p in groups.problems]) for k in first.columns}
     loss = np.concatenate([p.loss for p in groups.problems])
-    together = replace(first, columns=columns, loss=loss)
+    kept = np.sort(rng.permutation(len(loss))[:most])
+    together = replace(first, columns={k: v[kept] for k, v in columns.items()}, loss=loss[kept])
     lower, upper = groups.layout.bounds(loss)
     found = solve(together, groups.layout.starts(max(starts, 16), loss, rng), lower, upper)
     if not np.isfinite(found.value).any():

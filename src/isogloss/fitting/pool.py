@@ -19,6 +19,8 @@ from isogloss.fitting.population import Population, before, estimate, settled
 from isogloss.fitting.solve import QUICK, THOROUGH, Prior
 
 ROUNDS = 12
+# To what fraction of the objective an optimum is needed while the population is still moving.
+MEANWHILE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ def pool(
     at = np.broadcast_to(common, starts.shape[1:])
     dispersion = dispersions(*curvature(groups, at, noise_of(groups, at)))
     every = np.concatenate([starts, at[None]])
-    z, sigma = every, None
+    z, sigma, spent = every, None, None
     for turn in range(ROUNDS):
         prior = _prior(population, dispersion, len(groups), movable)
-        joint = descend(groups, _held(groups, z, population.mean, movable), prior=prior, effort=QUICK)
+        joint = descend(groups, _held(groups, z, population.mean, movable), prior=prior, effort=QUICK, tolerance=MEANWHILE)
         z = joint.z[[joint.best()]]
-        spent = _spent(groups, z[0], dispersion, population)
         noise = noise_of(groups, z[0], spent=spent, sigma=sigma)
         hessian, scores = curvature(groups, z[0], noise)
+        spent = _spent(hessian / dispersions(hessian, scores)[:, None, None], population)
         dispersion = dispersions(hessian, scores)
         old = population
         clustering = dispersion * noise.curvature / noise.pull
@@ -65,7 +67,7 @@ def pool(
     again = _held(groups, np.concatenate([z, every]), population.mean, movable)
     joint = descend(groups, again, prior=prior, effort=THOROUGH)
     best = joint.z[joint.best()]
-    noise = noise_of(groups, best, spent=_spent(groups, best, dispersion, population), sigma=sigma)
+    noise = noise_of(groups, best, spent=spent, sigma=sigma)
     hessian, scores = curvature(groups, best, noise)
     scaled = hessian / dispersion[:, None, None], scores / dispersion[:, None, None] ** 2
     return Pooled(best, population, *scaled, dispersion, joint, noise)
@@ -83,9 +85,7 @@ def _held(groups: Groups, z: np.ndarray, mean: np.ndarray, movable: np.ndarray) 
     return np.clip(np.where(movable | groups.shared, z, mean), groups.lower, groups.upper)
 
 
-def _spent(groups: Groups, z: np.ndarray, dispersion: np.ndarray, population: Population) -> np.ndarray:
+def _spent(hessian: np.ndarray, population: Population) -> np.ndarray:
     """Effective number of coefficients `(groups,)` that each group's own rows determine against the prior."""
-    hessian, _ = curvature(groups, z, noise_of(groups, z))
-    hessian = hessian / dispersion[:, None, None]
     total = np.linalg.pinv(hessian + population.precision(), hermitian=True)
     return np.clip(np.einsum("gij,gji->g", total, hessian), 0.0, None)

@@ -10,12 +10,13 @@ as for medians (Hall and Sheather 1988, Powell 1991).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from isogloss.fitting.objective import Objective
 from isogloss.fitting.solve import Problem, residuals
-from isogloss.numerics import jax, jnp
+from isogloss.numerics import Array, jax, jnp
 
 # A coordinate within this fraction of its range from an end is held by it.
 AT_BOUND = 1e-6
@@ -91,7 +92,16 @@ def sandwich(
 
 def slope(objective: Objective, r: np.ndarray) -> np.ndarray:
     """Derivative of the cost at residuals r, of any shape."""
-    return np.asarray(jax.vmap(jax.grad(objective.cost))(jnp.asarray(r.ravel()))).reshape(r.shape)
+    flat = r.ravel()
+    # Few lengths, so that few programs are compiled.
+    padded = np.zeros(64 * 2 ** max(int(np.ceil(np.log2(max(len(flat), 1) / 64))), 0))
+    padded[: len(flat)] = flat
+    return np.asarray(_slopes(objective, padded))[: len(flat)].reshape(r.shape)
+
+
+@partial(jax.jit, static_argnums=0)
+def _slopes(objective: Objective, r: Array) -> Array:
+    return jax.vmap(jax.grad(objective.cost))(r)
 
 
 def mean_curvature(objective: Objective, r: np.ndarray, free: int) -> float:

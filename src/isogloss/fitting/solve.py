@@ -146,7 +146,7 @@ def _solve_alike(
     value, damping = np.full(len(members), np.inf), np.full(len(members), FIRST_DAMPING)
     taken, converged = np.zeros(len(members), int), np.zeros(len(members), bool)
     waiting = np.arange(len(members))
-    count = SMALL_BATCH if stacked is not None and len(members) <= SMALL_BATCH else BATCH
+    count = SMALL_BATCH if stacked is not None and len(members) <= BATCH // 2 else BATCH
     # Slow members share a batch with fresh ones: no batch waits for its slowest member alone.
     while len(waiting):
         index = waiting[np.minimum(np.arange(count), len(waiting) - 1)]
@@ -348,7 +348,7 @@ def moments(
         present, of_present = np.unique(which[here], return_inverse=True)
         stacked = jax.tree.map(lambda *a: jnp.stack(a), *(_padded(problems[i], int(size)) for i in present))
         rows = np.array([problems[i].rows for i in present])[of_present]
-        count = SMALL_BATCH if len(here) <= SMALL_BATCH else BATCH
+        count = SMALL_BATCH if len(here) <= BATCH // 2 else BATCH
         for begin in range(0, len(here), count):
             part = np.minimum(np.arange(begin, begin + count), len(here) - 1)
             weights = (np.arange(size) < rows[part, None]).astype(float)
