@@ -11,8 +11,9 @@ demo: $(VENV)/.installed
 	$(BIN)/isogloss expand --languages 2x
 	@echo "Open demo/baltic-plan/plan.html in a browser."
 
+# By file: tests of one file share fits and compiled programs, and two Rays at once get into each other's way.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # Format, lint and types, as the checks on every change run them.
 check: $(VENV)/.installed-dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,8 +113,19 @@ def test_plans_are_point_estimates_and_say_so(mixed: Plan) -> None:
 
 
 def tokens_worth(tau: list[float], own: float, sources: list[float], **more: Any) -> float:
-    law = Atlas(E=1, A=1, alpha=0.3, B=1, beta=0.3, lambda_=0.1, tau=np.array(tau), tau_other=0.0, dose="equal")
-    law = Atlas(**{**vars(law), **{k: more[k] for k in more if k in ("tau_other", "dose")}})
+    law = Atlas(
+        E=1,
+        A=1,
+        alpha=0.3,
+        B=1,
+        beta=0.3,
+        lambda_=0.1,
+        tau=np.array(tau),
+        tau_other=0.0,
+        dose="equal",
+        languages="effective",
+    )
+    law = replace(law, **{k: more[k] for k in more if k in ("tau_other", "dose")})
     return float(law.effective_tokens(own, np.array(sources), more.get("others", 0.0)))
 
 

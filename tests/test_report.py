@@ -211,7 +211,9 @@ def test_one_language_and_a_fixed_size() -> None:
 
 def test_fit_cards_repeat_the_fits_numbers(chinchilla: Fit) -> None:
     cards = fit_cards(chinchilla)
-    assert [c.id for c in cards] == ["coefficients", "observed", "residuals", "surface", "optimum", "left-out"]
+    assert [c.id for c in cards] == [
+        *("coefficients", "findings", "observed", "residuals", "surface", "optimum", "left-out"),
+    ]
     table = card(cards, "coefficients").table
     assert table is not None
     assert table["Value"].to_list() == [e.value for e in chinchilla.coefficients]
