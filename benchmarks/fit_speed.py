@@ -4,7 +4,7 @@
 
 The points are chinchilla_svg.csv in ISOGLOSS_DATA (default: ../shared/data beside the repository). Every time
 stands beside the best objective that was reached: the sum of Huber costs (delta 1e-3) of log loss. PYTHON is an
-interpreter that has the package `chinchilla`, by default this one.
+interpreter that has the packages `chinchilla` and `autograd`, by default this one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from measure import ROOT, Row, cold, show, timed, write
 from scipy.optimize import minimize
 
 from isogloss.fitting import fit
+from isogloss.fitting.health import values_at
 from isogloss.fitting.layout import make_layout
 from isogloss.fitting.objective import HuberLogLoss
 from isogloss.fitting.rows import rows_for
@@ -34,6 +35,7 @@ DELTA = 1e-3
 STARTS = 64
 DRAWS = 4000
 SCIPY_DRAWS = 200
+REPLICATION_DRAWS = 100
 # Objectives within this fraction of the best are the same optimum.
 SAME = 1e-4
 
@@ -173,10 +175,7 @@ def scipy_rows(problem: Problem, repeats: int, best: float) -> list[Row]:
     row.seconds *= DRAWS / SCIPY_DRAWS
     row.fastest = row.slowest = None
     quality = row.details = resample_quality(problem, np.array(refits), weights)
-    row.notes = (
-        f"extrapolated from {SCIPY_DRAWS}, one start each; objectives against isogloss's on the same resamples: "
-        f"{quality['smallest_excess']:+.0e} to {quality['largest_excess']:+.0e}, median {quality['median_excess']:+.0e}"
-    )
+    row.notes = f"extrapolated from {SCIPY_DRAWS}, one start each; {said(quality)}"
     return [*rows, row]
 
 
@@ -186,12 +185,53 @@ def resample_quality(problem: Problem, theirs: np.ndarray, weights: np.ndarray) 
     found = solve(problem, problem.layout.starts(STARTS, problem.loss, np.random.default_rng(0)), lower, upper)
     starts = np.repeat(found.z[found.best()][None], len(weights), axis=0)
     ours = solve(problem, starts, lower, upper, weights=weights, effort=QUICK).value
+    return excess_of(theirs, ours)
+
+
+# --- the published replication ------------------------------------------------------------------------------------
+
+
+def replication_row(problem: Problem, python: str) -> Row:
+    """Its bootstrap, on resamples that isogloss refits too."""
+    what = f"replication's method, {DRAWS:,} resamples"
+    lower, upper = problem.layout.bounds(problem.loss)
+    found = solve(problem, problem.layout.starts(STARTS, problem.loss, np.random.default_rng(0)), lower, upper)
+    z = found.z[found.best()]
+    law = problem.layout.to_law(values_at(problem, z))
+    best = [*np.log([float(getattr(law, n)) for n in ("A", "B", "E")]), float(law.alpha), float(law.beta)]  # type: ignore[attr-defined]
+    samples = np.random.default_rng(2).integers(0, problem.rows, (REPLICATION_DRAWS, problem.rows))
+    given = {**{k: problem.columns[k].tolist() for k in "ND"}, "loss": problem.loss.tolist()}
+    given |= {"start": best, "samples": samples.tolist()}
+    script = Path(__file__).with_name("peer_replication.py")
+    done = subprocess.run([python, str(script)], input=json.dumps(given), capture_output=True, text=True)
+    if done.returncode:
+        return Row(what, None, notes=f"failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    if "missing" in answer:
+        return Row(what, None, notes=answer["missing"])
+    weights = np.array([np.bincount(rows, minlength=problem.rows) for rows in samples]).astype(float)
+    starts = np.repeat(z[None], len(weights), axis=0)
+    ours = solve(problem, starts, lower, upper, weights=weights, effort=QUICK).value
+    quality = excess_of(np.array(answer["objectives"]), ours)
+    notes = f"extrapolated from {REPLICATION_DRAWS}; {said(quality)}"
+    return Row(what, answer["seconds"] * DRAWS / REPLICATION_DRAWS, repeats=1, notes=notes, details=quality)
+
+
+def excess_of(theirs: np.ndarray, ours: np.ndarray) -> dict[str, float]:
+    """How far their objectives lie above isogloss's on the same resamples, as fractions."""
     excess = theirs / ours - 1
     return {
         "median_excess": float(np.median(excess)),
         "largest_excess": float(excess.max()),
         "smallest_excess": float(excess.min()),
     }
+
+
+def said(quality: dict[str, float]) -> str:
+    return (
+        f"objectives against isogloss's on the same resamples: {quality['smallest_excess']:+.0e} to "
+        f"{quality['largest_excess']:+.0e}, median {quality['median_excess']:+.0e}"
+    )
 
 
 # --- the PyPI package -----------------------------------------------------------------------------------------
@@ -228,7 +268,7 @@ def main() -> None:
     best = rows[0].objective
     assert best is not None
     rows += [*process_rows(path, repeats), *scipy_rows(problem, repeats, best)]
-    rows.append(package_row(problem, asked.peer_python))
+    rows += [replication_row(problem, asked.peer_python), package_row(problem, asked.peer_python)]
     show(f"Chinchilla law, {problem.rows} points, Huber delta {DELTA:g} on log loss, summed", rows)
     if not asked.quick:
         write("fit_speed", rows)

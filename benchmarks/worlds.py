@@ -85,7 +85,7 @@ def make_world(
         transfer[1] + 0.02 * rng.standard_normal(near.shape),
     )
     np.fill_diagonal(tau, 0.0)
-    unique = np.exp(rng.uniform(*np.log(text), languages))
+    unique = np.exp(rng.uniform(np.log(text[0]), np.log(text[1]), languages))
     return World(NAMES[:languages], np.stack([E, A, alpha, B, beta], 1), tau, unique, 0.065, phi)
 
 
