@@ -93,5 +93,6 @@ def write_languages(answer: LanguageFits, folder: Path) -> None:
 
     first = next(iter(answer.fits.values()))
     subtitle = f"{len(answer)} languages of {first.source}, loss in {first.unit}, {answer.across}"
-    page = to_html(f"{first.law.name} law", subtitle, languages_cards(answer), answer.warnings)
+    warnings = [*answer.warnings, *languages_warnings(answer)]
+    page = to_html(f"{first.law.name} law", subtitle, languages_cards(answer), warnings)
     answer.save(folder, pages={"fit.html": page})

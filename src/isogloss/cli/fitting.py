@@ -353,6 +353,13 @@ def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
     from isogloss.units import parse_quantity
 
     given = {name: values.split(",") for name, values in _pairs(list(points), "predict").items()}
+    mixed = "D_sources" in answer.law.columns
+    if mixed and (name := next((n for n in given if n == "D" or n.startswith("share:")), None)):
+        raise InputError(
+            f"law {answer.law.name} takes tokens of each language, not {name}",
+            where="predict",
+            hint="Give a table of runs with tokens and share:<language> columns: --runs mixtures.csv",
+        )
     for name in given:
         if name not in answer.law.columns and not ("shares" in answer.law.columns and name.startswith("share:")):
             raise unknown_name(f"column of law {answer.law.name}", name, answer.law.columns, where="predict")
