@@ -4,7 +4,10 @@ Every study has 50 languages, 8 of them evaluated, mixtures of 1 to 50 languages
 10M to 8B parameters and three checkpoints a run. Each pair of languages has a transfer weight of its own, so that no
 law here is the one that made the losses. Two kinds of world: with a capacity tax K^phi (phi = 0.11) and without.
 
-    python benchmarks/table1.py [--seeds 3] [--phi 0 0.11] [--output benchmarks/results/table1.json]
+    python benchmarks/table1.py [--seeds 3] [--phi 0 0.11] [--design full inventory] [--output ...]
+
+Two designs. "full": every mixture at every size. "inventory", after the paper's own runs (its Table B.1): languages
+alone and in pairs up to 1B parameters, larger models on mixtures of 30 languages or more alone.
 
 Every law is compared on the same rows of a study; the results also hold the lead of K = exp(entropy of the shares)
 over the plain count and over no K at all, on mixtures that no fit has seen.
@@ -16,6 +19,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +47,20 @@ TOKENS = (2e9, 2e10, 2e11)
 LANGUAGES, EVALUATED = 50, 8
 KS = (4, 8, 16, 30, 50)
 EACH = 4
+# Of the second design: models from this size on see this many languages at least.
+LARGE, MANY = 2e9, 25
 
 
-def study(phi: float, seed: int) -> tuple[World, Runs]:
+def study(phi: float, seed: int, design: str = "full") -> tuple[World, Runs]:
     world = make_world(LANGUAGES, seed=seed, phi=phi)
     runs = make_runs(sizes=SIZES.tolist(), tokens=TOKENS, mixtures=mixtures(seed), keep=0.5, seed=seed)
     # Sizes as nominal, so that the largest is held out whole.
-    return world, replace(runs, N=SIZES[np.abs(np.log(runs.N[:, None] / SIZES)).argmin(1)])
+    runs = replace(runs, N=SIZES[np.abs(np.log(runs.N[:, None] / SIZES)).argmin(1)])
+    if design == "inventory":
+        kept = (runs.N < LARGE) | ((runs.shares > 0).sum(1) >= MANY)
+        number = np.unique(runs.run[kept], return_inverse=True)[1]
+        runs = Runs(runs.N[kept], runs.D[kept], runs.shares[kept], number)
+    return world, runs
 
 
 def mixtures(seed: int) -> np.ndarray:
@@ -74,12 +85,13 @@ def mixtures(seed: int) -> np.ndarray:
     return np.array(rows)
 
 
-def one(phi: float, seed: int) -> dict[str, Any]:
-    world, runs = study(phi, seed)
+def one(phi: float, seed: int, design: str) -> dict[str, Any]:
+    world, runs = study(phi, seed, design)
     table = read_runs(measure(world, runs, targets=range(EVALUATED), seed=seed), unit="nats/token")
     began, cpu = time.perf_counter(), time.process_time()
     answer = compare(table, LAWS, splits=SPLITS, starts=6, draws=500, seed=seed)
     return {
+        "design": design,
         "phi": phi,
         "seed": seed,
         "rows": answer.rows,
@@ -121,14 +133,14 @@ def _median(answer: Comparison, law: str, split: str) -> float:
 def summary(studies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By kind of world: mean R² and relative error over seeds, and the leads of LEADS with each seed's."""
     out = []
-    for phi in sorted({s["phi"] for s in studies}):
-        mine = [s for s in studies if s["phi"] == phi]
+    for design, phi in dict.fromkeys((s["design"], s["phi"]) for s in studies):
+        mine = [s for s in studies if (s["design"], s["phi"]) == (design, phi)]
         mean = {
             what: {law: {s: float(np.mean([m[what][law][s] for m in mine])) for s in SPLITS} for law in LAWS}
             for what in ("r2", "median_r2", "error")
         }
         leads = {f"{a} over {b}": {s: [m["r2"][a][s] - m["r2"][b][s] for m in mine] for s in SPLITS} for a, b in LEADS}
-        out.append({"phi": phi, "studies": len(mine), **mean, "leads": leads})
+        out.append({"design": design, "phi": phi, "studies": len(mine), **mean, "leads": leads})
     return out
 
 
@@ -136,14 +148,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--phi", type=float, nargs="*", default=[0.0, 0.11])
+    parser.add_argument("--design", nargs="*", default=["full", "inventory"])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "table1.json")
     given = parser.parse_args()
     studies: list[dict[str, Any]] = []
     of_K: list[dict[str, Any]] = []
-    for seed in range(given.seeds):
-        for phi in given.phi:
-            studies.append(one(phi, seed))
-            of_K.append(unseen_mixtures(phi, seed))
+    for design in given.design:
+        for seed, phi in product(range(given.seeds), given.phi):
+            studies.append(one(phi, seed, design))
+            if design == "full":
+                of_K.append(unseen_mixtures(phi, seed))
             answer = {
                 "paper": PAPER,
                 "laws": LAWS,
@@ -152,9 +166,11 @@ def main() -> None:
                 "studies": studies,
             }
             given.output.write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
-            print(json.dumps({k: studies[-1][k] for k in ("phi", "seed", "seconds", "cpu_seconds", "sentence")}))
+            print(
+                json.dumps({k: studies[-1][k] for k in ("design", "phi", "seed", "seconds", "cpu_seconds", "sentence")})
+            )
     for kind in summary(studies):
-        print(f"\nphi = {kind['phi']}: mean R² over {kind['studies']} studies (paper's in brackets)")
+        print(f"\n{kind['design']}, phi = {kind['phi']}: mean R² over {kind['studies']} studies (paper's in brackets)")
         for law in LAWS:
             paper = PAPER.get(law, ())
             cells = [f"{s} {kind['r2'][law][s]:6.3f}" for s in SPLITS]

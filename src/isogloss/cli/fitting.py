@@ -363,7 +363,11 @@ def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
     for name in given:
         if name not in answer.law.columns and not ("shares" in answer.law.columns and name.startswith("share:")):
             raise unknown_name(f"column of law {answer.law.name}", name, answer.law.columns, where="predict")
-    numbers = {name: [parse_quantity(v, where=name) for v in values] for name, values in given.items()}
+    # Tokens of other languages may be none, which is no quantity otherwise.
+    numbers = {
+        name: [0.0 if v.strip() in ("0", "0.0") else parse_quantity(v, where=name) for v in values]
+        for name, values in given.items()
+    }
     combined = list(itertools.product(*numbers.values()))
     return {name: [row[i] for row in combined] for i, name in enumerate(numbers)}
 
@@ -376,6 +380,18 @@ def _laws_own(pairs: dict[str, str], columns: tuple[str, ...]) -> tuple[dict[str
     return own, {k: v for k, v in pairs.items() if k not in own}
 
 
+def _with_sources(table: RunTable, sources: Sequence[str]) -> RunTable:
+    """A language that no run of the table was trained on has the share 0 there."""
+    from dataclasses import replace
+
+    import polars as pl
+
+    if not table.languages:
+        return table
+    lacking = [pl.lit(0.0).alias(f"share:{s}") for s in sources if s not in table.languages]
+    return replace(table, frame=table.frame.with_columns(lacking))
+
+
 def _columns(path: Path, answer: Fit, pairs: dict[str, str]) -> dict:
     from isogloss.fitting.rows import rows_for
     from isogloss.runs import read_runs
@@ -384,6 +400,7 @@ def _columns(path: Path, answer: Fit, pairs: dict[str, str]) -> dict:
     # Where losses may be below zero, that must be known before they are read.
     unit = answer.unit if answer.law.signed or answer.unit == "metric" else None
     layout, table = answer.layout, read_runs(path, columns=named or None, unit=unit)
+    table = _with_sources(table, layout.sources)
     return rows_for(
         layout.law,
         table,

@@ -18,6 +18,8 @@ from isogloss.runs.table import Which, find_column
 SOURCES_PER_TARGET = 3
 # Columns that are made of the shares of a mixture.
 MIXED = frozenset(("D_target", "D_sources", "D_other", "K", "p", "shares"))
+# More epochs than this are repeats, and not rounding.
+REPEATED = 1.05
 # What `init` says of a run that starts from nothing.
 FROM_SCRATCH = ("scratch", "none", "random")
 
@@ -226,6 +228,20 @@ class Columns:
             return np.where(np.isnan(self.shares).any(1), np.nan, (self.shares > 0).sum(1).astype(float))
         p = np.where(self.shares > 0, self.shares, 1.0)
         return np.exp(-(self.shares * np.log(p)).sum(1))
+
+
+def repeated(law: type[Law], table: RunTable) -> str | None:
+    """What to say of rows that saw their text more than once, if the law knows nothing of that."""
+    frame = table.frame
+    if any(c.startswith("U") for c in law.columns) or not {"unique_tokens", "tokens"} <= set(frame.columns):
+        return None
+    often = (frame["tokens"] / frame["unique_tokens"]).fill_null(0.0) > REPEATED
+    if not often.any():
+        return None
+    return (
+        f"{often.sum()} of {len(table)} rows saw their text more than once, which law {law.name} takes for new text. "
+        "Leave them out with --where, or fit data-constrained or atlas."
+    )
 
 
 def _switch(law: type[Law], switches: Mapping[str, Any], name: str) -> Any:

@@ -19,6 +19,9 @@ from isogloss.laws.forms import Form
 from isogloss.runs import RunTable
 from isogloss.runs.table import Which
 
+# Of fewer, no part can be held out.
+LEAST_RUNS = 4
+
 
 def compare(
     runs: RunTable | Any,
@@ -55,6 +58,7 @@ def compare(
         raise InputError(f"seed must be 0 or more, got {seed}")
     cost = get_objective(objective) if isinstance(objective, str) else objective
     table = prepared(runs, targets)
+    _check_runs(table)
     setting = Setting(cost, across, named_sources(sources, table), params, columns or {}, starts, seed)
     chosen = forms_of(laws)
     usable, laws_out = usable_rows(chosen, table, setting)
@@ -79,6 +83,17 @@ def compare(
     if laws is None:
         held = dict(sorted(held.items(), key=lambda item: item[1].free))
     return scored(table, given, not_given, held, laws_out, rows_out, setting, draws, level)
+
+
+def _check_runs(table: RunTable) -> None:
+    """Held out and fitted, each needs runs."""
+    ids = table.frame["run_id"].n_unique() if "run_id" in table.frame.columns else len(table)
+    if ids < LEAST_RUNS:
+        raise InputError(
+            f"{ids} run{'s' * (ids != 1)} cannot be split into runs to fit and runs to predict",
+            where=table.source,
+            hint=f"Give {LEAST_RUNS} runs or more; if rows are runs of their own, give each a run_id.",
+        )
 
 
 def _unheard(done: int) -> None:

@@ -151,9 +151,7 @@ def _hold_undetermined(problem: Problem, rng: np.random.Generator) -> tuple[Prob
     dead = [i for j, i in enumerate(layout.free) if effect[j] == 0 or layout.slots[i].name in constant]
     if not dead:
         return problem, ()
-    for index in dead:
-        low, high = layout.slots[index].start
-        held[index] = np.sqrt(low * high) if layout.slots[index].log else 0.0
+    held[dead] = [layout.slots[i].default() for i in dead]
     alive = tuple(i for i in layout.free if i not in dead)
     reduced = replace(layout, free=alive)
     names = tuple(layout.slots[i].name for i in dead)

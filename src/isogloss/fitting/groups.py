@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.errors import InputError
+from isogloss.fitting.causes import constant_exponents
 from isogloss.fitting.layout import Layout, make_layout
 from isogloss.fitting.objective import Objective
 from isogloss.fitting.points import PER_SOURCE
@@ -114,6 +116,9 @@ def group_rows(
     )
     together = {k: np.concatenate([r.columns[k] for r in found.values()]) for k in law.columns if k not in PER_SOURCE}
     centres = layout.centres(together)
+    layout, held, dead = _without_dead(layout, held, centres, objective, found, most)
+    if dead:
+        notes.append(f"no row of any language depends on {', '.join(dead)}: held at a default, not fitted.")
     problems = tuple(Problem(layout, objective, _padded(r, most), r.loss, held, centres) for r in found.values())
     shared = _shared(layout, law, tie)
     bounds = [layout.bounds(p.loss) for p in problems]
@@ -130,7 +135,7 @@ def group_rows(
         lower=lower,
         upper=upper,
         shared=shared,
-        seen=_seen(problems),
+        seen=seen_by(problems),
         run=tuple(np.array([numbers[run] for run in group]) for group in ids),
         left_out=tuple(dict.fromkeys(item for r in found.values() for item in r.left_out)),
         notes=tuple(dict.fromkeys([*notes, *(note for r in found.values() for note in r.notes)])),
@@ -165,13 +170,43 @@ def _shared(layout: Layout, law: type[Law], tie: Sequence[str]) -> np.ndarray:
     return np.array([layout.slots[i].coefficient in tie for i in layout.free], bool)
 
 
-def _seen(problems: Sequence[Problem]) -> np.ndarray:
+def seen_by(problems: Sequence[Problem]) -> np.ndarray:
     """`(groups, free)`: whether any row depends on the coordinate."""
     out = []
     for problem in problems:
         points = problem.layout.starts(2, problem.loss, np.random.default_rng(0))
         out.append(np.max([np.abs(residuals(problem, z)[1]).max(0, initial=0.0) for z in points], axis=0) > 0)
     return np.array(out)
+
+
+def held_where_unseen(groups: Groups) -> Groups:
+    """What no row of a group depends on held at a default: without a population, nothing else says what it is."""
+    lower, upper = groups.lower.copy(), groups.upper.copy()
+    for j, index in enumerate(groups.layout.free):
+        slot = groups.layout.slots[index]
+        unseen = ~groups.seen[:, j] & ~groups.shared[j]
+        lower[unseen, j] = upper[unseen, j] = math.log(slot.default()) if slot.log else slot.default()
+    return replace(groups, lower=lower, upper=upper)
+
+
+def _without_dead(
+    layout: Layout,
+    held: np.ndarray,
+    centres: np.ndarray,
+    objective: Objective,
+    found: Mapping[str, Rows],
+    sources: int,
+) -> tuple[Layout, np.ndarray, list[str]]:
+    """Take out of the fit what no row of any group depends on, such as lambda where nothing is repeated."""
+    problems = [Problem(layout, objective, _padded(r, sources), r.loss, held, centres) for r in found.values()]
+    seen = np.any(seen_by(problems), axis=0)
+    # An exponent of what never changes is another name for the term it multiplies.
+    constant = set.intersection(*(set(constant_exponents(p)) for p in problems))
+    dead = [i for i, s in zip(layout.free, seen, strict=True) if not s or layout.slots[i].name in constant]
+    held = held.copy()
+    held[dead] = [layout.slots[i].default() for i in dead]
+    names = [layout.slots[i].name for i in dead]
+    return replace(layout, free=tuple(i for i in layout.free if i not in dead)), held, names
 
 
 def _run_ids(table: RunTable, rows: Rows) -> list[str]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from isogloss.errors import FitError, InputError, unknown_name
 from isogloss.fitting.fit import Progress, estimates, fit, row_frame
-from isogloss.fitting.groups import Groups, group_rows
+from isogloss.fitting.groups import Groups, group_rows, held_where_unseen
 from isogloss.fitting.health import AGREEMENT, Health, values_at
 from isogloss.fitting.intervals import JOINT
 from isogloss.fitting.joint import Joint, descend
@@ -100,6 +100,9 @@ def fit_languages(
     rng = np.random.default_rng(seed)
     begin = np.stack([[p.layout.starts(1, p.loss, rng)[0] for p in groups.problems] for _ in range(starts)])
     begin = np.clip(begin, groups.lower, groups.upper)
+    if across != "pooled":
+        groups = held_where_unseen(groups)
+        begin = np.clip(begin, groups.lower, groups.upper)
     joint, optimum = solve_groups(groups, across, begin, rng, progress)
     drawn = draw(groups, optimum, draws, rng)
     fits = {

@@ -41,6 +41,11 @@ class Slot:
     start: tuple[float, float]
     meaning: str = field(compare=False)
 
+    def default(self) -> float:
+        """The raw value at which it is held where the rows say nothing of it."""
+        low, high = self.start
+        return math.sqrt(low * high) if self.log else 0.0
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -49,7 +49,9 @@ def pool(
     z, sigma, spent = every, None, None
     for turn in range(ROUNDS):
         prior = _prior(population, dispersion, len(groups), movable)
-        joint = descend(groups, _held(groups, z, population.mean, movable), prior=prior, effort=QUICK, tolerance=MEANWHILE)
+        joint = descend(
+            groups, _held(groups, z, population.mean, movable), prior=prior, effort=QUICK, tolerance=MEANWHILE
+        )
         z = joint.z[[joint.best()]]
         noise = noise_of(groups, z[0], spent=spent, sigma=sigma)
         hessian, scores = curvature(groups, z[0], noise)

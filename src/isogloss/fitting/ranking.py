@@ -9,6 +9,9 @@ import numpy as np
 
 from isogloss.fitting.scores import Scores, interval
 
+# A lead in R² below this is none, however surely it is one: a coefficient on its bound can give it.
+LEAST_LEAD = 1e-4
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -26,8 +29,8 @@ class Ranked:
 
     @property
     def told_apart(self) -> bool:
-        """Whether the interval of the best law's lead leaves out zero."""
-        return self.ahead_low is not None and self.ahead_low > 0
+        """Whether the interval of the best law's lead leaves out zero, and the lead is worth the name."""
+        return self.ahead_low is not None and self.ahead_low > 0 and self.ahead >= LEAST_LEAD
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,8 @@ class Fit:
         lost = [n for n in ("A", "alpha", "B", "beta") if n in self.health.entangled]
         if lost:
             return f"no compute-optimal size: these runs cannot tell {' and '.join(lost)}"
+        if {"A", "alpha", "B", "beta"} <= {e.name for e in self.coefficients}:
+            return f"no compute-optimal size: law {self.law.name} does not say that it has one (frontier = True)"
         return f"no compute-optimal size: law {self.law.name} has no A, alpha, B and beta"
 
     def exponents(self) -> tuple[Estimate, ...]:

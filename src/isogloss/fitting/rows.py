@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.errors import InputError
-from isogloss.fitting.columns import Columns
+from isogloss.fitting.columns import Columns, repeated
 from isogloss.fitting.layout import check_switches
 from isogloss.laws.base import Law
 from isogloss.runs import LeftOut, RunTable
@@ -82,7 +82,7 @@ def rows_for(
         sources=builder.sources,
         params=builder.params,
         left_out=(*table.left_out, *left_out),
-        notes=(*table.notes, *builder.notes),
+        notes=(*table.notes, *builder.notes, *filter(None, [repeated(law, table)])),
         languages=builder.languages,
     )
 
