@@ -141,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repeats, and nothing is written")
     asked = parser.parse_args()
-    repeats = 2 if asked.quick else 10
+    repeats = 2 if asked.quick else 6
     rows = []
     row, found = timed("simulated", lambda: [simulated_errors(s, 16) for s in range(repeats)], repeats=1)
     for where in found[0]:
