@@ -89,8 +89,8 @@ def interval_warnings(name: str, runs: int, free: int) -> list[str]:
     out = []
     if runs < TOO_FEW_RUNS:
         out.append(
-            f"intervals rest on {runs} runs: of nine, 90 % intervals held the truth 93 to 97 % of the time in simulated "
-            "studies, so they are rather too wide; fewer were not tried."
+            f"intervals rest on {runs} runs: of nine, 90 % intervals held the truth 93 to 97 % of the time in "
+            "simulated studies, so they are rather too wide; fewer were not tried."
         )
     found = "in simulated studies 90 % intervals of this kind held the truth"
     few = runs < FEW_RUNS_EACH * free

@@ -248,9 +248,8 @@ def _fit_of(
     layout, kept = groups.own_layout(group)
     values = values_at(problem, optimum.z[group])[kept]
     draws = values_at(problem, drawn)[:, kept]
-    each = joint.each[:, group]
-    best = float(each[joint.best()])
-    health = _health(groups, group, optimum, each, best)
+    best = float(joint.each[joint.best(), group])
+    health = _health(groups, group, optimum, joint, best)
     law = layout.to_law(values)
     sources = len(rows.sources)
     columns = {k: v[:, :sources] if k in PER_SOURCE else v for k, v in problem.columns.items()}
@@ -276,7 +275,8 @@ def _fit_of(
     )
 
 
-def _health(groups: Groups, group: int, optimum: Optimum, each: np.ndarray, best: float) -> Health:
+def _health(groups: Groups, group: int, optimum: Optimum, joint: Joint, best: float) -> Health:
+    each = joint.each[:, group]
     names = groups.slots
     z, low, high = optimum.z[group], groups.lower[group], groups.upper[group]
     margin = 1e-6 * (high - low)
@@ -292,7 +292,7 @@ def _health(groups: Groups, group: int, optimum: Optimum, each: np.ndarray, best
     return Health(
         starts=len(each),
         agree=int((each <= best * (1 + AGREEMENT) + 1e-300).sum()),
-        converged=len(each),
+        converged=int(joint.converged.sum()),
         condition=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
         bounds_hit=tuple(f"{n} ({side})" for n, side in at if n not in unseen),
         undetermined=unseen,
@@ -329,6 +329,8 @@ def _typical(
         coefficients=estimates(groups.layout, values, others, level),
         draws=others,
         objective=float("nan"),
+        # What was found of one language's rows is not true of a language without any.
+        health=replace(any_fit.health, bounds_hit=(), undetermined=(), warnings=()),
         rows=pl.concat([f.rows for f in fits.values()], how="diagonal"),
         left_out=(),
         warnings=("a law of no language in particular: its intervals hold how far languages differ.",),

@@ -60,10 +60,6 @@ class Coefficient:
     default: float | None
     """Held at this value unless a fit is asked to free it."""
 
-    @property
-    def per_source(self) -> bool:
-        return self.per == "source"
-
 
 def coefficient(
     meaning: str,
