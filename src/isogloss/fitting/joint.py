@@ -23,6 +23,9 @@ TOLERANCE = 1e-7
 # Random starts are first taken near their optima on this many rows of each group, to this accuracy.
 THIN = 128
 ROUGH = Effort(tolerance=1e-3, iterations=60)
+# Starts whose shared coordinates (mostly logarithms) and whose groups' objectives (relative) differ by no more than
+# this have met: given what is shared, a group has one best optimum, and the exchange has shown it to every start.
+MET = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,34 +59,80 @@ def descend(
     The search over what is shared ends when a step promises less than `tolerance` of the objective. With nothing
     shared, groups are independent and each start is solved once.
     """
-    shared = groups.shared
     z = z.copy()
-    z[:, :, shared] = z[:, :1, shared]
+    z[:, :, groups.shared] = z[:, :1, groups.shared]
+    of = np.arange(len(z))
     if len(z) > 1:
-        z, _, _ = _solve_groups(_thinned(groups), z, prior, ROUGH, progress=progress)
-    if not shared.any():
+        # Many starts meet before many rows are needed to tell where.
+        few = _thinned(groups)
+        z, each, _ = _solve_groups(few, z, prior, ROUGH, progress=progress)
+        if groups.shared.any():
+            found = _search(few, z, each, prior, ROUGH, ROUGH.tolerance)
+            first, of = np.unique(found.of, return_inverse=True)
+            z = found.z[first]
+    if not groups.shared.any():
         z, each, done = _solve_groups(groups, z, prior, effort, progress=progress)
         return Joint(z, each, np.all(done, axis=1))
     z, each, _ = _solve_groups(groups, z, prior, QUICK)
-    z, each = _exchange(groups, z, each, prior)
-    value, damping = each.sum(1), np.full(len(z), 1e-3)
-    waiting = np.arange(len(z))
-    converged = np.zeros(len(z), bool)
+    found = _search(groups, z, each, prior, QUICK, tolerance)
+    first, again = np.unique(found.of, return_inverse=True)
+    z, each, done = _solve_groups(groups, found.z[first], prior, effort)
+    converged = found.converged[first] & np.all(done, axis=1)
+    of = again[of]
+    return Joint(z[of], each[of], converged[of])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where a search ended: z `(starts, groups, free)`, whether each start `converged`, and the start that each has
+    met and gone on `of` (itself, if none)."""
+
+    z: np.ndarray
+    converged: np.ndarray
+    of: np.ndarray
+
+
+def _search(
+    groups: Groups, z: np.ndarray, each: np.ndarray, prior: Prior | None, effort: Effort, tolerance: float
+) -> _Found:
+    """Rounds of steps in what is shared, from groups solved already, until they promise less than `tolerance`."""
+    if len(z) > 1:
+        z, each = _exchange(groups, z, each, prior, effort)
+    each, damping = each.copy(), np.full(len(z), 1e-3)
+    of, converged = np.arange(len(z)), np.zeros(len(z), bool)
+    waiting = _apart(groups, z, each, of)
     for _ in range(ROUNDS):
         moved, promised = _step(groups, z[waiting], damping[waiting], prior)
-        trial, each, _ = _solve_groups(groups, moved, prior, QUICK)
-        total = each.sum(1)
-        better = total < value[waiting]
-        index = waiting[better]
-        z[index], value[index] = trial[better], total[better]
+        trial, trial_each, _ = _solve_groups(groups, moved, prior, effort)
+        before = each[waiting].sum(1)
+        better = trial_each.sum(1) < before
+        z[waiting[better]], each[waiting[better]] = trial[better], trial_each[better]
         damping[waiting] = np.where(better, damping[waiting] * 0.2, np.maximum(damping[waiting], 1e-3) * 6)
-        over = (promised <= tolerance * value[waiting]) | (damping[waiting] > 1e6)
+        over = (promised <= tolerance * each[waiting].sum(1)) | (damping[waiting] > 1e6)
         converged[waiting[over]] = True
-        waiting = waiting[~over]
+        still = _apart(groups, z, each, of)
+        waiting = still[~converged[still]]
         if not len(waiting):
             break
-    z, each, done = _solve_groups(groups, z, prior, effort)
-    return Joint(z, each, converged & np.all(done, axis=1))
+    return _Found(z, converged[of], of)
+
+
+def _apart(groups: Groups, z: np.ndarray, each: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The starts that have met no better one; in `of` the others are handed to the one that they met."""
+    at, value = z[:, 0, groups.shared], each.sum(1)
+    alone = np.unique(of)
+    left: list[int] = []
+    for i in alone[np.argsort(value[alone])]:
+        near = [
+            j
+            for j in left
+            if np.abs(at[i] - at[j]).max() <= MET and np.all(np.abs(each[i] - each[j]) <= MET * np.abs(each[j]))
+        ]
+        if near:
+            of[of == i] = near[0]
+        else:
+            left.append(int(i))
+    return np.sort(np.array(left))
 
 
 def _solve_groups(
@@ -129,12 +178,14 @@ def _thinned(groups: Groups) -> Groups:
     return replace(groups, problems=tuple(problems))
 
 
-def _exchange(groups: Groups, z: np.ndarray, each: np.ndarray, prior: Prior | None) -> tuple[np.ndarray, np.ndarray]:
+def _exchange(
+    groups: Groups, z: np.ndarray, each: np.ndarray, prior: Prior | None, effort: Effort
+) -> tuple[np.ndarray, np.ndarray]:
     """Each start tries, for each group, the other starts' best: no start fails for one group's poor optimum."""
     best = z[each.argmin(0), np.arange(len(groups))]
     tried = np.broadcast_to(best, z.shape).copy()
     tried[:, :, groups.shared] = z[:, :, groups.shared]
-    tried, values, _ = _solve_groups(groups, tried, prior, QUICK)
+    tried, values, _ = _solve_groups(groups, tried, prior, effort)
     better = values < each
     return np.where(better[:, :, None], tried, z), np.where(better, values, each)
 

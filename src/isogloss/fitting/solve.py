@@ -146,10 +146,11 @@ def _solve_alike(
     value, damping = np.full(len(members), np.inf), np.full(len(members), FIRST_DAMPING)
     taken, converged = np.zeros(len(members), int), np.zeros(len(members), bool)
     waiting = np.arange(len(members))
-    count = SMALL_BATCH if stacked is not None and len(members) <= BATCH // 2 else BATCH
-    # Slow members share a batch with fresh ones: no batch waits for its slowest member alone.
+    # Slow members share a batch with fresh ones: no batch waits for its slowest members alone.
     while len(waiting):
+        count = SMALL_BATCH if stacked is not None and len(waiting) <= BATCH // 4 else BATCH
         index = waiting[np.minimum(np.arange(count), len(waiting) - 1)]
+        here = len(waiting[:count])
         chunk = (np.arange(size) < rows[index, None]).astype(float)
         if weights is not None:
             chunk[:, : weights.shape[1]] *= weights[members[index], :size]
@@ -160,14 +161,17 @@ def _solve_alike(
             stacked is not None,
             *(jnp.asarray(a) for a in batch),
             alone if stacked is None else jax.tree.map(lambda a, i=of_present[index]: jnp.asarray(a[i]), stacked),
+            jnp.asarray(np.arange(count) < here),
+            jnp.asarray(0 if len(waiting) <= count else count // 2),
             jnp.asarray(effort.tolerance),
         )
-        z[index], value[index], damping[index], finished = (np.asarray(o) for o in out)
-        taken[index] += ITERATIONS_A_ROUND
-        over = taken[waiting[:count]] >= effort.iterations
-        finished = finished[: len(over)]
-        converged[waiting[:count]] = finished & np.isfinite(value[waiting[:count]])
-        waiting = np.concatenate([waiting[:count][~(finished | over)], waiting[count:]])
+        *state, finished, steps = (np.asarray(o)[:here] if o.ndim else np.asarray(o) for o in out)
+        index = index[:here]
+        z[index], value[index], damping[index] = state
+        taken[index] += steps
+        over = taken[index] >= effort.iterations
+        converged[index] = finished & np.isfinite(value[index])
+        waiting = np.concatenate([index[~(finished | over)], waiting[count:]])
         found.z[members], found.value[members], found.converged[members] = z, value, converged
         yield len(members) - len(waiting)
 
@@ -216,11 +220,14 @@ def _advance(
     means: Array,
     precisions: Array,
     data: dict[str, Any],
+    wanted: Array,
+    enough: Array,
     tolerance: Array,
-) -> tuple[Array, Array, Array, Array]:
-    """Up to ITERATIONS_A_ROUND steps of every member: its z, objective, damping, and whether it is done.
+) -> tuple[Array, ...]:
+    """Up to ITERATIONS_A_ROUND steps of every `wanted` member, until no more than `enough` of them are left.
 
-    `own_rows`: `data` has a leading axis of members.
+    Returns each member's z, objective, damping and whether it is done, and the number of steps. `own_rows`: `data`
+    has a leading axis of members.
     """
     axis = 0 if own_rows else None
 
@@ -274,12 +281,11 @@ def _advance(
         )
 
     def unfinished(state: tuple[Array, ...]) -> Array:
-        return (~state[3].all()) & (state[4] < ITERATIONS_A_ROUND)
+        return ((~state[3]).sum() > enough) & (state[4] < ITERATIONS_A_ROUND)
 
     f = jax.vmap(value, in_axes=(0, 0, 0, 0, axis))(z, weights, means, precisions, data)
     f = jnp.where(jnp.isnan(f), jnp.inf, f)
-    z, f, damping, done, _ = jax.lax.while_loop(unfinished, body, (z, f, damping, jnp.isinf(f), jnp.asarray(0)))
-    return z, f, damping, done
+    return jax.lax.while_loop(unfinished, body, (z, f, damping, jnp.isinf(f) | ~wanted, jnp.asarray(0)))
 
 
 def _newton_step(z: Array, g: Array, H: Array, majorant: Array, damping: Array, lo: Array, hi: Array) -> Array:
