@@ -23,9 +23,18 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/fit_speed.py
+	$(BIN)/python benchmarks/joint_speed.py
 	$(BIN)/python benchmarks/plan_speed.py
 	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/tokenise_speed.py
 	$(BIN)/python benchmarks/killing.py
+
+# Simulated studies with known truth: hours.
+.PHONY: studies
+studies: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/pooling.py
+	$(BIN)/python benchmarks/table1.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -30,9 +30,10 @@ from isogloss.fitting.intervals import choose, draw
 from isogloss.fitting.laplace import root
 from isogloss.fitting.layout import make_layout
 from isogloss.fitting.objective import HuberLogLoss, Objective, SquaredLogLoss
+from isogloss.fitting.problem import Problem
 from isogloss.fitting.rows import rows_for
 from isogloss.fitting.sandwich import relieved, restricted_inverse, summed_by_run
-from isogloss.fitting.solve import QUICK, Problem, solve
+from isogloss.fitting.solve import QUICK, solve
 from isogloss.fitting.solved import Solved
 from isogloss.laws import get_law
 from isogloss.numerics import jnp

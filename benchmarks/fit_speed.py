@@ -26,8 +26,9 @@ from isogloss.fitting import fit
 from isogloss.fitting.health import values_at
 from isogloss.fitting.layout import make_layout
 from isogloss.fitting.objective import HuberLogLoss
+from isogloss.fitting.problem import Problem
 from isogloss.fitting.rows import rows_for
-from isogloss.fitting.solve import QUICK, Problem, solve
+from isogloss.fitting.solve import QUICK, solve
 from isogloss.laws import Chinchilla
 from isogloss.runs import RunTable, read_runs
 

@@ -19,8 +19,9 @@ from isogloss.fitting.intervals import choose, interval_warnings
 from isogloss.fitting.laplace import covariance_of_few
 from isogloss.fitting.layout import make_layout
 from isogloss.fitting.objective import HuberLogLoss, SquaredLoss
+from isogloss.fitting.problem import Problem
 from isogloss.fitting.sandwich import mean_curvature, relieved, sandwich
-from isogloss.fitting.solve import Problem, solve
+from isogloss.fitting.solve import solve
 from isogloss.fitting.solved import Solved
 from isogloss.laws import Chinchilla
 from simulate import CHINCHILLA, chinchilla

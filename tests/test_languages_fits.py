@@ -16,7 +16,8 @@ from isogloss.errors import InputError
 from isogloss.fitting import Fit, LanguageFits, fit, fit_languages, load_fit, load_languages
 from isogloss.fitting.layout import make_layout
 from isogloss.fitting.objective import HuberLogLoss
-from isogloss.fitting.solve import Prior, Problem, solve
+from isogloss.fitting.problem import Problem
+from isogloss.fitting.solve import Prior, solve
 from isogloss.laws import Chinchilla
 from isogloss.runs import RunTable, read_runs
 

@@ -15,8 +15,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
+from isogloss.fitting.problem import BATCH
 from isogloss.fitting.sandwich import relieved
-from isogloss.fitting.solve import BATCH, QUICK, solve
+from isogloss.fitting.solve import QUICK, solve
 from isogloss.fitting.solved import Solved
 
 Report = Callable[[int], None]

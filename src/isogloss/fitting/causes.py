@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isogloss.fitting.more_runs import total_tokens
-from isogloss.fitting.solve import Problem
+from isogloss.fitting.problem import Problem
 from isogloss.units import format_quantity
 
 # Values within this factor are one level of an axis; fewer levels than this cannot tell a power law's three numbers.

@@ -17,10 +17,11 @@ from isogloss.fitting.choices import Choice, Choices
 from isogloss.fitting.health import unseen, values_at
 from isogloss.fitting.objective import HuberLogLoss, SquaredLogLoss, SquaredLoss
 from isogloss.fitting.optimum import Optimum, loss_of, optimum_of
+from isogloss.fitting.problem import Problem, residuals
 from isogloss.fitting.refits import FRONTIER, Refit, other_fits
 from isogloss.fitting.rows import Rows
 from isogloss.fitting.rules import Rule, range_rules, row_rules
-from isogloss.fitting.solve import QUICK, THOROUGH, Effort, Problem, residuals, solve
+from isogloss.fitting.solve import QUICK, THOROUGH, Effort, solve
 from isogloss.numerics import jnp
 from isogloss.runs import RunTable
 

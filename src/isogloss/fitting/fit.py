@@ -17,9 +17,10 @@ from isogloss.fitting.intervals import NONE, check_name, choose, draw, interval_
 from isogloss.fitting.layout import Layout, make_layout
 from isogloss.fitting.objective import Objective, get_objective
 from isogloss.fitting.own_law import check_objective, check_usable
+from isogloss.fitting.problem import Problem, residuals
 from isogloss.fitting.result import Estimate, Fit, status_of
 from isogloss.fitting.rows import Rows, rows_for
-from isogloss.fitting.solve import Problem, Solutions, residuals, solve
+from isogloss.fitting.solve import Solutions, solve
 from isogloss.fitting.solved import Solved
 from isogloss.laws.base import Law
 from isogloss.laws.forms import Form, as_form

@@ -14,8 +14,8 @@ from isogloss.fitting.causes import constant_exponents
 from isogloss.fitting.layout import Layout, make_layout
 from isogloss.fitting.objective import Objective
 from isogloss.fitting.points import PER_SOURCE
+from isogloss.fitting.problem import Problem, residuals
 from isogloss.fitting.rows import Rows, rows_for
-from isogloss.fitting.solve import Problem, residuals
 from isogloss.laws.base import Law, coefficient_of
 from isogloss.runs import LeftOut, RunTable
 from isogloss.runs.table import Which

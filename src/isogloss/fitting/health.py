@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isogloss.fitting.identify import Finding, identify
-from isogloss.fitting.solve import Problem, Solutions, residuals, solve
+from isogloss.fitting.problem import Problem, residuals
+from isogloss.fitting.solve import Solutions, solve
 from isogloss.numerics import jnp
 
 # Starts agree if their objective is within this fraction of the best.

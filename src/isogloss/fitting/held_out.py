@@ -15,8 +15,9 @@ from isogloss.fitting.health import values_at
 from isogloss.fitting.languages import Across, fit_languages
 from isogloss.fitting.layout import Layout
 from isogloss.fitting.objective import Objective
+from isogloss.fitting.problem import Problem
 from isogloss.fitting.rows import rows_for
-from isogloss.fitting.solve import QUICK, Effort, Problem, solve
+from isogloss.fitting.solve import QUICK, Effort, solve
 from isogloss.fitting.splits import Split
 from isogloss.laws.base import Law
 from isogloss.laws.forms import Form

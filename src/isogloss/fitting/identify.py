@@ -11,7 +11,8 @@ import numpy as np
 from isogloss.fitting.causes import Cause, causes
 from isogloss.fitting.layout import Slot
 from isogloss.fitting.more_runs import Addition, Information, best_additions, information
-from isogloss.fitting.solve import Problem, residuals, solve
+from isogloss.fitting.problem import Problem, residuals
+from isogloss.fitting.solve import solve
 
 # A logarithm is poorly known if its 95 % range spans this factor, a weight if it spans this share of its own range.
 WIDE_FACTOR, WIDE_SHARE, WIDE_LOSS = 4.0, 0.3, 0.4

@@ -19,6 +19,9 @@ from isogloss.fitting.solved import Solved
 AUTO, NONE = "auto", "none"
 # Of several languages fitted together: no name that a user gives.
 JOINT = "joint"
+POSTERIOR = "posterior"
+# What may be asked for of languages that are fitted together.
+TOGETHER = (AUTO, POSTERIOR, NONE)
 # Fewer runs for each coefficient than this, and a bootstrap of runs is too wide: "auto" keeps the design.
 FEW_RUNS_EACH = 5
 # Below this, every kind was found too wide, and little is known.
@@ -49,7 +52,7 @@ MEANINGS = {
     "wild": "refits to the fitted losses with each run's errors under a random sign",
     "laplace": "draws about the optimum, as wide as the runs' own scatter says",
     "profile": "draws whose ranges are those of the profiles",
-    "posterior": "draws of the posterior",
+    POSTERIOR: "draws of the posterior",
     JOINT: "draws about the joint optimum of all languages, as wide as the runs' own scatter and the languages' spread",
 }
 _KINDS: dict[str, Callable[[], Draws]] = {
@@ -57,7 +60,7 @@ _KINDS: dict[str, Callable[[], Draws]] = {
     "wild": lambda: wild,
     "laplace": lambda: laplace,
     "profile": _profile,
-    "posterior": _posterior,
+    POSTERIOR: _posterior,
 }
 NAMES = (AUTO, *_KINDS, NONE)
 
@@ -100,6 +103,6 @@ def interval_warnings(name: str, runs: int, free: int) -> list[str]:
         out.append(f"{runs} runs for {free} coefficients: {found} 83 to 92 % of the time. bootstrap is nearer.")
     elif name in ("laplace", "profile"):
         out.append(f"{found} 85 to 97 % of the time, by quantity and study. auto is nearer.")
-    elif name == "posterior":
+    elif name == POSTERIOR:
         out.append("the posterior has errors of its own, not the objective's: its middle is not the fit's estimate.")
     return out

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isogloss.fitting.groups import Groups
+from isogloss.fitting.problem import moments
 from isogloss.fitting.sandwich import mean_curvature
-from isogloss.fitting.solve import LONGEST_STEP, QUICK, THOROUGH, Effort, Prior, moments, solve
+from isogloss.fitting.solve import LONGEST_STEP, QUICK, THOROUGH, Effort, Prior, solve
 
 # Rounds of the search over what is shared, and the promised gain, as a fraction, at which it ends.
 ROUNDS = 40

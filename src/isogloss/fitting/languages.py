@@ -7,31 +7,29 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import polars as pl
 
 from isogloss.errors import FitError, InputError, unknown_name
-from isogloss.fitting.fit import Progress, estimates, fit, row_frame
+from isogloss.fitting.fit import Progress, fit
 from isogloss.fitting.groups import Groups, group_rows, held_where_unseen
-from isogloss.fitting.health import AGREEMENT, Health, values_at
-from isogloss.fitting.intervals import JOINT
+from isogloss.fitting.intervals import JOINT, POSTERIOR, TOGETHER
 from isogloss.fitting.joint import Joint, descend
 from isogloss.fitting.language_fits import LanguageFits
+from isogloss.fitting.languages_answer import joint_warnings, language_fit, spreads, typical_fit
+from isogloss.fitting.languages_posterior import sample
 from isogloss.fitting.noise import curvature, dispersions, noise_of
 from isogloss.fitting.objective import Objective, get_objective
-from isogloss.fitting.points import PER_SOURCE
 from isogloss.fitting.pool import ROUNDS as POOL_ROUNDS
 from isogloss.fitting.pool import pool
-from isogloss.fitting.result import Fit, status_of
+from isogloss.fitting.posterior import check_installed
+from isogloss.fitting.result import Fit
 from isogloss.fitting.solve import solve
-from isogloss.fitting.spread import Optimum, draw, own_share
+from isogloss.fitting.spread import Drawn, Optimum, draw, draw_others, own_share
 from isogloss.laws.base import Law
 from isogloss.laws.forms import Form, as_form
 from isogloss.runs import RunTable, read_runs
 from isogloss.runs.table import Which
 
 Across = Literal["pooled", "separate", "tied"]
-# Fewer languages than this hardly show how far languages differ.
-FEW_LANGUAGES = 5
 # Where all languages' search for their population begins needs no more rows than this.
 COMMON_ROWS = 192
 
@@ -65,9 +63,12 @@ def fit_languages(
     `sources` are ATLAS's transfer languages, one list for all targets or a list for each.
 
     With "separate" and nothing tied this is `fit` for each language, by its kinds of `intervals`. Otherwise these
-    are drawn from the errors' distribution at the joint optimum (`spread`).
+    are "auto", draws from the errors' distribution at the joint optimum (`spread`), or "posterior", draws by NUTS
+    that also hold what is not known of the population and the noise (`languages_posterior`), or "none". The values are
+    the joint optimum's, of a posterior the means of the draws in the solver's coordinates.
 
-    Raises InputError where no target can be fitted, FitError where no start gives a finite loss.
+    Raises InputError where no target can be fitted, FitError where no start gives a finite loss, or where the chains
+    of a posterior do not agree.
     """
     if across not in get_args(Across):
         raise unknown_name("way to fit languages", across, get_args(Across), where="across")
@@ -82,6 +83,14 @@ def fit_languages(
     if across == "separate" and not tie:
         return _separate(form, table, targets, cost, params, sources, fix, free, switches, columns, intervals, starts,
                          draws, level, seed, progress)  # fmt: skip
+    if intervals not in TOGETHER:
+        raise InputError(
+            f"intervals of languages fitted together are {', '.join(TOGETHER)}, not {intervals!r}",
+            where="intervals",
+            hint='across="separate" fits each language alone, with every kind of interval.',
+        )
+    if intervals == POSTERIOR:
+        check_installed("auto")
     if across == "tied":
         tie = [c.name for c in form.law.coefficients]
     groups = group_rows(
@@ -104,12 +113,15 @@ def fit_languages(
         groups = held_where_unseen(groups)
         begin = np.clip(begin, groups.lower, groups.upper)
     joint, optimum = solve_groups(groups, across, begin, rng, progress)
-    drawn = draw(groups, optimum, draws, rng)
+    drawn = _draw(groups, optimum, intervals, draws, rng, progress)
+    kind = POSTERIOR if intervals == POSTERIOR and draws else JOINT
+    if kind == POSTERIOR:
+        optimum = replace(optimum, z=drawn.z.mean(1))
     fits = {
-        name: _fit_of(groups, i, table, optimum, joint, drawn[i], level, starts, seed)
+        name: language_fit(groups, i, table, optimum, joint, drawn.z[i], kind, level, starts, seed)
         for i, name in enumerate(groups.names)
     }
-    typical = None if optimum.population is None else _typical(groups, optimum, fits, drawn[0], level, rng)
+    typical = None if optimum.population is None else typical_fit(groups, optimum, fits, drawn, level)
     names = groups.slots
     own = own_share(optimum)
     return LanguageFits(
@@ -118,9 +130,9 @@ def fit_languages(
         tied=tuple(n for n, tied in zip(names, groups.shared, strict=True) if tied),
         typical=typical,
         own={g: dict(zip(names, own[i].tolist(), strict=True)) for i, g in enumerate(groups.names)},
-        spread=_spread(groups, optimum),
+        spread=spreads(groups, optimum),
         left_out=groups.left_out,
-        warnings=(*groups.notes, *_warnings(groups, joint, across)),
+        warnings=(*groups.notes, *joint_warnings(groups, joint, across)),
     )
 
 
@@ -229,132 +241,20 @@ def _common(groups: Groups, starts: int, rng: np.random.Generator, most: int | N
     return found.z[found.best()]
 
 
-# --- the answer -------------------------------------------------------------------------------------
-
-
-def _fit_of(
-    groups: Groups,
-    group: int,
-    table: RunTable,
-    optimum: Optimum,
-    joint: Joint,
-    drawn: np.ndarray,
-    level: float,
-    starts: int,
-    seed: int,
-) -> Fit:
-    """One language's fit, as `fit` would give it."""
-    problem, rows = groups.problems[group], groups.rows[group]
-    layout, kept = groups.own_layout(group)
-    values = values_at(problem, optimum.z[group])[kept]
-    draws = values_at(problem, drawn)[:, kept]
-    best = float(joint.each[joint.best(), group])
-    health = _health(groups, group, optimum, joint, best)
-    law = layout.to_law(values)
-    sources = len(rows.sources)
-    columns = {k: v[:, :sources] if k in PER_SOURCE else v for k, v in problem.columns.items()}
-    return Fit(
-        layout=layout,
-        law=law,
-        coefficients=estimates(layout, values, draws, level),
-        draws=draws,
-        intervals=JOINT,
-        level=level,
-        objective_name=problem.objective.name,
-        objective=best,
-        status=status_of(health),
-        health=health,
-        rows=row_frame(columns, rows, table, np.asarray(law.loss(**columns))),
-        params=rows.params,
-        unit=table.unit,
-        source=table.source,
-        left_out=rows.left_out,
-        warnings=health.warnings,
-        starts=starts,
-        seed=seed,
-    )
-
-
-def _health(groups: Groups, group: int, optimum: Optimum, joint: Joint, best: float) -> Health:
-    each = joint.each[:, group]
-    names = groups.slots
-    z, low, high = optimum.z[group], groups.lower[group], groups.upper[group]
-    margin = 1e-6 * (high - low)
-    sides = [*zip(names, z <= low + margin, z >= high - margin, strict=True)]
-    at = [(n, "lower" if below else "upper") for n, below, above in sides if below or above]
-    information = optimum.hessian[group] + (0 if optimum.population is None else optimum.population.precision())
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    eigenvalues = np.linalg.eigvalsh(information / np.outer(scale, scale))
-    unseen = tuple(n for n, seen in zip(names, groups.seen[group], strict=True) if not seen)
-    warnings = [f"{n} stopped on its {side} bound: take it as a limit." for n, side in at if n not in unseen]
-    if unseen and optimum.population is not None:
-        warnings.append(f"no row depends on {', '.join(unseen)}: taken from the other languages.")
-    return Health(
-        starts=len(each),
-        agree=int((each <= best * (1 + AGREEMENT) + 1e-300).sum()),
-        converged=int(joint.converged.sum()),
-        condition=float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
-        bounds_hit=tuple(f"{n} ({side})" for n, side in at if n not in unseen),
-        undetermined=unseen,
-        entangled=(),
-        profiles=(),
-        warnings=tuple(warnings),
-    )
-
-
-def _typical(
+def _draw(
     groups: Groups,
     optimum: Optimum,
-    fits: Mapping[str, Fit],
-    shared: np.ndarray,
-    level: float,
+    intervals: str,
+    draws: int,
     rng: np.random.Generator,
-) -> Fit:
-    """The law of a language that is not among these: the population's mean, and draws of other languages, with
-    what is `shared` from the draws `(draws, free)` of one of these."""
-    population = optimum.population
-    assert population is not None
-    first = groups.problems[0]
-    low, high = groups.lower.min(0), groups.upper.max(0)
-    mean = np.where(groups.shared, optimum.z[0], np.clip(population.mean, low, high))
-    wide = population.covariance + population.mean_error
-    drawn = np.clip(rng.multivariate_normal(mean, wide, size=len(shared), method="eigh"), low, high)
-    drawn[:, groups.shared] = shared[:, groups.shared]
-    values, others = values_at(first, mean), values_at(first, drawn)
-    any_fit = next(iter(fits.values()))
-    return replace(
-        any_fit,
-        layout=groups.layout,
-        law=groups.layout.to_law(values),
-        coefficients=estimates(groups.layout, values, others, level),
-        draws=others,
-        objective=float("nan"),
-        # What was found of one language's rows is not true of a language without any.
-        health=replace(any_fit.health, bounds_hit=(), undetermined=(), warnings=()),
-        rows=pl.concat([f.rows for f in fits.values()], how="diagonal"),
-        left_out=(),
-        warnings=("a law of no language in particular: its intervals hold how far languages differ.",),
-    )
-
-
-def _spread(groups: Groups, optimum: Optimum) -> Mapping[str, float]:
-    """How far languages differ in each pooled coordinate, as a standard deviation: of logarithms where it is one."""
+    progress: Progress | None,
+) -> Drawn:
+    """`draws` of every language, and of the population that they are drawn from."""
+    if intervals == POSTERIOR and draws:
+        report = None if progress is None else (lambda done: progress("posterior", done, draws))
+        return sample(groups, optimum, draws, rng, report)
+    z = draw(groups, optimum, 0 if intervals == "none" else draws, rng)
     if optimum.population is None:
-        return {}
-    width = np.sqrt(np.maximum(np.diag(optimum.population.covariance), 0))
-    return {n: float(w) for n, w in zip(groups.slots, width, strict=True) if w > 0}
-
-
-def _warnings(groups: Groups, joint: Joint, across: Across) -> list[str]:
-    out = []
-    agree = int((joint.value <= joint.value.min() * (1 + AGREEMENT)).sum())
-    if agree < max(2, len(joint.value) // 20) and len(joint.value) > 1:
-        out.append(
-            f"only {agree} of {len(joint.value)} joint starts reach the best objective: it may not be the lowest. "
-            "Raise --starts."
-        )
-    if across == "pooled" and len(groups) == 1:
-        out.append("one language is no population: nothing was pooled.")
-    elif across == "pooled" and len(groups) < FEW_LANGUAGES:
-        out.append(f"{len(groups)} languages say little of how far languages differ: shrinkage is a guess.")
-    return out
+        return Drawn(z, None)
+    others = draw_others(groups, optimum, z[0], rng)
+    return Drawn(z, others)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from isogloss.fitting.layout import Slot
+from isogloss.fitting.problem import Problem, residuals
 from isogloss.fitting.sandwich import mean_curvature, slope
-from isogloss.fitting.solve import Problem, residuals
 from isogloss.units import format_quantity
 
 # Runs may cost this many times the dearest one at hand.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isogloss.fitting.groups import Groups
+from isogloss.fitting.problem import moments, residuals
 from isogloss.fitting.sandwich import mean_curvature, slope
-from isogloss.fitting.solve import moments, residuals
 
 # A group's own noise is believed as far as its rows outnumber these.
 NOISE_ROWS = 20.0

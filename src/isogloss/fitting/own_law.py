@@ -6,7 +6,7 @@ import numpy as np
 
 from isogloss.errors import InputError
 from isogloss.fitting.objective import Objective
-from isogloss.fitting.solve import Problem
+from isogloss.fitting.problem import Problem
 from isogloss.laws.base import Law
 from isogloss.laws.own import place_of
 from isogloss.numerics import jax, jnp

@@ -8,7 +8,7 @@ import numpy as np
 
 from isogloss.fitting.groups import Groups
 from isogloss.fitting.noise import Noise, drawn_in
-from isogloss.fitting.solve import residuals
+from isogloss.fitting.problem import residuals
 
 STEPS = 1000
 # How far languages differ before anything is known, as a standard deviation: of logarithms, of losses as a fraction
@@ -32,7 +32,7 @@ class Population:
 
 def before(groups: Groups, common: np.ndarray, movable: np.ndarray) -> Population:
     """Wide, around the law that all have in `common` `(free,)`."""
-    wide = np.where(movable, (3 * _widths(groups)) ** 2, 0.0)
+    wide = np.where(movable, (3 * assumed_widths(groups)) ** 2, 0.0)
     return Population(common, np.diag(wide), np.diag(wide))
 
 
@@ -55,8 +55,8 @@ def estimate(
     squares, towards, left = _linear(groups, z, index)
     worth = 1 / (noise.scale**2 * clustering)
     mean, covariance = population.mean[index], population.covariance[np.ix_(index, index)]
-    widths, seen = _widths(groups)[index], groups.seen[:, index].astype(float)
-    alike = [block[index] for block in _same_coefficient(groups)]
+    widths, seen = assumed_widths(groups)[index], groups.seen[:, index].astype(float)
+    alike = [block[index] for block in same_coefficient(groups)]
     rows = sum(p.rows for p in groups.problems)
     sigma = noise.sigma
     for _ in range(STEPS):
@@ -138,7 +138,7 @@ def _covariance(
     return covariance
 
 
-def _same_coefficient(groups: Groups) -> list[np.ndarray]:
+def same_coefficient(groups: Groups) -> list[np.ndarray]:
     """Coordinates that are elements of one coefficient, such as the weights of the first, second and third source:
     a language's sources are drawn from one population."""
     slots = [groups.layout.slots[i] for i in groups.layout.free]
@@ -146,7 +146,8 @@ def _same_coefficient(groups: Groups) -> list[np.ndarray]:
     return [np.array([s.coefficient == name for s in slots]) for name in names]
 
 
-def _widths(groups: Groups) -> np.ndarray:
+def assumed_widths(groups: Groups) -> np.ndarray:
+    """How far languages are taken to differ before anything is known `(free,)`, as a standard deviation."""
     typical = float(np.median(np.abs(np.concatenate([p.loss for p in groups.problems]))))
     slots = [groups.layout.slots[i] for i in groups.layout.free]
     return np.array(

@@ -20,7 +20,7 @@ from isogloss.errors import FitError, InputError
 from isogloss.fitting.laplace import covariance_of_few, root
 from isogloss.fitting.layout import Layout
 from isogloss.fitting.objective import Objective
-from isogloss.fitting.solve import predicted
+from isogloss.fitting.problem import predicted
 from isogloss.fitting.solved import Solved
 from isogloss.numerics import jax, jnp
 
@@ -36,7 +36,7 @@ def posterior(
     solved: Solved, draws: int, rng: np.random.Generator, report: Callable[[int], None] | None = None
 ) -> np.ndarray:
     """`(draws, free)`. Raises InputError without NumPyro, FitError where the chains do not agree."""
-    _check_installed()
+    check_installed("bootstrap, wild, laplace or profile")
     # One checkpoint a run cannot tell the run's effect from its error.
     effects = solved.runs if solved.runs < solved.problem.rows else 0
     each = -(-draws // CHAINS)
@@ -44,7 +44,7 @@ def posterior(
     data = _data(solved)
     sampler.run(jax.random.PRNGKey(int(rng.integers(2**31))), data)
     chains = np.asarray(sampler.get_samples(group_by_chain=True)["z"])
-    _check_agreement(chains, solved)
+    check_agreement(chains, _names(solved), hint="choose another kind of interval")
     if report is not None:
         report(draws)
     return chains.reshape(-1, chains.shape[-1])[:draws]
@@ -120,8 +120,13 @@ def _sampler(layout: Layout, objective: Objective, effects: int, draws: int) -> 
     )
 
 
-def _check_agreement(chains: np.ndarray, solved: Solved) -> None:
-    """Chains `(chains, draws, free)` split in halves must look alike (R-hat)."""
+def _names(solved: Solved) -> list[str]:
+    layout = solved.problem.layout
+    return [layout.slots[i].name for i in layout.free]
+
+
+def check_agreement(chains: np.ndarray, names: list[str], *, hint: str) -> None:
+    """Chains `(chains, draws, quantities)` split in halves must look alike (R-hat), else FitError names the worst."""
     if chains.shape[1] < 4:
         return
     half = chains.shape[1] // 2
@@ -129,18 +134,19 @@ def _check_agreement(chains: np.ndarray, solved: Solved) -> None:
     within, between = parts.var(1, ddof=1).mean(0), parts.mean(1).var(0, ddof=1)
     r_hat = np.sqrt((half - 1) / half + between / np.maximum(within, 1e-300))
     if not r_hat.max() <= MOST_R_HAT:
-        worst = solved.problem.layout.slots[solved.problem.layout.free[int(np.nanargmax(r_hat))]].name
+        worst = names[int(np.nanargmax(r_hat))]
         raise FitError(
             f"the chains of the posterior do not agree on {worst} (R-hat {r_hat.max():.2f}): the runs hardly determine "
-            "it. Hold a coefficient with --fix, raise --draws, or choose another kind of interval."
+            f"it. Hold a coefficient with --fix, raise --draws, or {hint}."
         )
 
 
-def _check_installed() -> None:
+def check_installed(instead: str) -> None:
+    """Raises InputError without NumPyro, that names what could be chosen `instead`."""
     try:
         import numpyro  # noqa: F401
     except ImportError:
         raise InputError(
             "intervals by posterior need NumPyro, which is not installed",
-            hint="pip install 'isogloss[bayes]', or choose bootstrap, wild, laplace or profile.",
+            hint=f"pip install 'isogloss[bayes]', or choose {instead}.",
         ) from None

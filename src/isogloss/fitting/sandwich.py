@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from isogloss.fitting.objective import Objective
-from isogloss.fitting.solve import Problem, residuals
+from isogloss.fitting.problem import Problem, residuals
 from isogloss.numerics import Array, jax, jnp
 
 # A coordinate within this fraction of its range from an end is held by it.

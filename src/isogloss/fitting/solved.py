@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isogloss.fitting.problem import Problem
 from isogloss.fitting.sandwich import Sandwich, sandwich
-from isogloss.fitting.solve import Problem
 from isogloss.numerics import jnp
 
 

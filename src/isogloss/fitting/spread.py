@@ -15,8 +15,8 @@ import numpy as np
 from isogloss.fitting.groups import Groups
 from isogloss.fitting.noise import Noise
 from isogloss.fitting.population import Population
+from isogloss.fitting.problem import residuals
 from isogloss.fitting.sandwich import slope
-from isogloss.fitting.solve import residuals
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,15 @@ class Optimum:
     dispersion: np.ndarray
     noise: Noise
     population: Population | None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws in moved coordinates: z `(groups, draws, free)`, and where there is a population, `others`
+    `(draws, free)`, languages that are not among these."""
+
+    z: np.ndarray
+    others: np.ndarray | None
 
 
 def draw(groups: Groups, optimum: Optimum, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -52,6 +61,17 @@ def draw(groups: Groups, optimum: Optimum, draws: int, rng: np.random.Generator)
         scores = optimum.scores[group][np.ix_(own, own)] + prior[np.ix_(own, own)]
         out[group][:, own] += _draw(part.inverse @ scores @ part.inverse, draws, rng)
     return np.clip(out, groups.lower[:, None, :], groups.upper[:, None, :])
+
+
+def draw_others(groups: Groups, optimum: Optimum, z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other languages of the population `(draws, free)`, with what is shared from draws z `(draws, free)`."""
+    population = optimum.population
+    assert population is not None
+    mean = np.where(groups.shared, optimum.z[0], population.mean)
+    wide = population.covariance + population.mean_error
+    drawn = rng.multivariate_normal(mean, wide, size=len(z), method="eigh")
+    drawn[:, groups.shared] = z[:, groups.shared]
+    return drawn
 
 
 def own_share(optimum: Optimum) -> np.ndarray:
