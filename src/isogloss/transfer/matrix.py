@@ -45,12 +45,16 @@ class TransferMatrix:
     """`(targets, sources)`; NaN where absent, and on the diagonal."""
     kind: np.ndarray
     """`(targets, sources)` of str, such as "published" (measured) and "predicted"; "" where absent."""
+    sd: np.ndarray | None = None
+    """`(targets, sources)` standard error of each score, NaN where it is not known; None: of none is it known."""
 
     def __post_init__(self) -> None:
         size = len(self.languages)
-        if self.bts.shape != (size, size) or self.kind.shape != (size, size):
+        shapes = {self.bts.shape, self.kind.shape, (size, size) if self.sd is None else self.sd.shape}
+        if shapes != {(size, size)}:
             raise InputError(
-                f"{size} languages need {size} x {size} scores and kinds, got {self.bts.shape} and {self.kind.shape}",
+                f"{size} languages need {size} x {size} scores, kinds and standard errors, got "
+                + ", ".join(map(str, sorted(shapes))),
                 where="TransferMatrix",
             )
         _refuse_repeats(self.languages, "TransferMatrix")
@@ -70,7 +74,7 @@ class TransferMatrix:
 
     def relation_means(self) -> dict[str, tuple[float, int]]:
         """Mean score and number of pairs by relation between the languages; NaN where there is no pair."""
-        relation, present = _relations(self.languages), self._present()
+        relation, present = relations(self.languages), self.present()
         cells = {name: self.bts[present & (relation == i)] for i, name in enumerate(RELATIONS)}
         return {name: (float(found.mean()) if len(found) else np.nan, len(found)) for name, found in cells.items()}
 
@@ -87,21 +91,21 @@ class TransferMatrix:
         place = {code: i for i, code in enumerate(self.languages)}
         here = np.array([i for i, code in enumerate(codes) if code in place], dtype=int)
         there = np.array([place[codes[i]] for i in here], dtype=int)
-        bts[np.ix_(here, here)] = np.where(self._present(), self.bts, np.nan)[np.ix_(there, there)]
+        bts[np.ix_(here, here)] = np.where(self.present(), self.bts, np.nan)[np.ix_(there, there)]
         kind[np.ix_(here, here)] = self.kind[np.ix_(there, there)]
         np.fill_diagonal(kind, "")
         absent = np.isnan(bts) & ~np.eye(size, dtype=bool)
-        notes = self._fill(bts, absent, _relations(codes)) if absent.any() else ()
+        notes = self._fill(bts, absent, relations(codes)) if absent.any() else ()
         kind[absent] = "assumed"
         np.fill_diagonal(bts, 0.0)
         return Weights(codes, _frozen(weight_from_score(bts)), _frozen(kind), notes)
 
-    def _present(self) -> np.ndarray:
+    def present(self) -> np.ndarray:
         return np.isfinite(self.bts) & ~np.eye(len(self.languages), dtype=bool)
 
     def _fill(self, bts: np.ndarray, absent: np.ndarray, relation: np.ndarray) -> tuple[str, ...]:
         """Fill the absent cells of `bts` in place; say how."""
-        present = self._present()
+        present = self.present()
         if not present.any():
             raise InputError("the transfer matrix has no scores", hint="Use TransferMatrix.published().")
         overall, notes = float(self.bts[present].mean()), []
@@ -133,7 +137,7 @@ def _published() -> TransferMatrix:
     return TransferMatrix(codes, _frozen(bts), _frozen(kind))
 
 
-def _relations(codes: Sequence[str]) -> np.ndarray:
+def relations(codes: Sequence[str]) -> np.ndarray:
     """`(K, K)` places in RELATIONS."""
     scripts = np.array([_languages.get(code).script for code in codes])
     # A language without a family gets one of its own.
