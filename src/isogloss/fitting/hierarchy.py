@@ -12,7 +12,7 @@ densities are of z, with the map's Jacobian. The population is normal, given tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from isogloss.fitting.layout import Layout
@@ -57,11 +57,11 @@ def sampler(shape: Shape, draws: int) -> Any:
     from numpyro.infer import MCMC, NUTS, init_to_value
 
     def model(data: dict[str, Any]) -> None:
-        sigma, nu = _noise(shape, data)
-        z, density = _coordinates(shape, data, (data["error"] / sigma) ** 2)
-        numpyro.deterministic("z", z)
-        numpyro.factor("coordinates", density)
-        numpyro.factor("rows", _rows(shape, data, z, sigma, nu))
+        sites = _sites(shape)
+        total, found = density(shape, data, sites)
+        numpyro.factor("density", total)
+        for name, value in found.items():
+            numpyro.deterministic(name, value)
 
     # Everything else begins at zero.
     values: dict[str, Any] = {"sigma": 0.8, "nu": 5.0, "unlike": 0.1, "spread": 0.5 * jnp.ones(shape.kinds)}
@@ -81,23 +81,43 @@ def sampler(shape: Shape, draws: int) -> Any:
     )
 
 
-# --- rows -------------------------------------------------------------------------------------------
-
-
-def _noise(shape: Shape, data: dict[str, Any]) -> tuple[Array, Array]:
-    """Each group's sigma `(groups,)`, and nu."""
+def _sites(shape: Shape) -> dict[str, Array]:
+    """What is sampled. The coordinates x are flat here: `density` has the density of what they stand for."""
     import numpyro
     import numpyro.distributions as dist
 
-    sigma = numpyro.sample("sigma", dist.HalfCauchy(1.0)) * data["noise"]
-    unlike = numpyro.sample("unlike", dist.HalfNormal(UNLIKE_NOISE))
-    sizes = numpyro.sample("size", dist.Normal(0.0, 1.0).expand([shape.groups]))
-    return sigma * jnp.exp(unlike * sizes), jnp.asarray(numpyro.sample("nu", dist.Gamma(2.0, 0.1)))
+    flat = {"x": (shape.groups, len(shape.own)), "x_shared": (len(shape.shared),)}
+    priors: dict[str, Any] = {
+        "sigma": dist.HalfCauchy(1.0),
+        "nu": dist.Gamma(2.0, 0.1),
+        "unlike": dist.HalfNormal(UNLIKE_NOISE),
+        "size": dist.Normal(0.0, 1.0).expand([shape.groups]),
+        **{f"tau{i}": dist.HalfCauchy(1.0) for i in range(len(shape.effects))},
+        **{f"run{i}": dist.Normal(0.0, 1.0).expand([n]) for i, n in enumerate(shape.effects)},
+    }
+    if shape.pooled:
+        flat["x_mean"] = (shape.kinds,)
+        priors["spread"] = dist.FoldedDistribution(dist.StudentT(SPREAD_TAIL, 0.0, 1.0)).expand([shape.kinds])
+    if shape.correlated:
+        priors["correlation"] = dist.LKJCholesky(len(shape.correlated), CONCENTRATION)
+    priors |= {name: dist.ImproperUniform(dist.constraints.real, (), size) for name, size in flat.items()}
+    return {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in priors.items()}
 
 
-def _rows(shape: Shape, data: dict[str, Any], z: Array, sigma: Array, nu: Array) -> Array:
+@partial(jax.jit, static_argnums=0)
+def density(shape: Shape, data: dict[str, Any], sites: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """Log density of rows and coordinates with the Jacobian of their map, and what is kept of a draw. Compiled by
+    itself: NumPyro runs its model once as plain Python, one operation after the other."""
+    sigma = data["noise"] * sites["sigma"] * jnp.exp(sites["unlike"] * sites["size"])
+    z, prior, found = _coordinates(shape, data, sites, (data["error"] / sigma) ** 2)
+    return prior + _rows(shape, data, sites, z, sigma), {"z": z, **found}
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+def _rows(shape: Shape, data: dict[str, Any], sites: dict[str, Array], z: Array, sigma: Array) -> Array:
     """Log likelihood of all groups' rows."""
-    import numpyro
     import numpyro.distributions as dist
 
     layout, of = shape.layout, data["of"]
@@ -108,90 +128,84 @@ def _rows(shape: Shape, data: dict[str, Any], z: Array, sigma: Array, nu: Array)
 
     r = shape.objective.residual(jax.vmap(loss)(values[of], data["columns"]), data["loss"])
     middle = jnp.zeros(len(r))
-    for i, count in enumerate(shape.effects):
-        tau = numpyro.sample(f"tau{i}", dist.HalfCauchy(1.0)) * data["noise"]
-        effects = numpyro.sample(f"run{i}", dist.Normal(0.0, 1.0).expand([count]))
-        middle += tau * jnp.append(effects, 0.0)[data["effects"][i]]
-    return jnp.where(data["real"], dist.StudentT(nu, middle, sigma[of]).log_prob(r), 0.0).sum()
+    for i, numbers in enumerate(data["effects"]):
+        effects = data["noise"] * sites[f"tau{i}"] * sites[f"run{i}"]
+        middle += jnp.append(effects, 0.0)[numbers]
+    each = dist.StudentT(sites["nu"], middle, sigma[of]).log_prob(r)
+    return jnp.where(data["real"], each, 0.0).sum()
 
 
 # --- coordinates ------------------------------------------------------------------------------------
 
 
-def _coordinates(shape: Shape, data: dict[str, Any], worth: Array) -> tuple[Array, Array]:
-    """z `(groups, free)`, and its log prior density with the map's Jacobian; `worth` `(groups,)` is how much more a
-    row says than at the joint optimum's noise."""
+def _coordinates(
+    shape: Shape, data: dict[str, Any], sites: dict[str, Array], worth: Array
+) -> tuple[Array, Array, dict[str, Array]]:
+    """z `(groups, free)`, its log prior density with the map's Jacobian, and the population; `worth` `(groups,)` is
+    how much more a row says than at the joint optimum's noise."""
     own, shared = jnp.array(shape.own, int), jnp.array(shape.shared, int)
-    z, density = data["z"], jnp.zeros(())
+    z, density, found = data["z"], jnp.zeros(()), {}
     if shape.shared:
-        y = data["z"][0, shared] + data["unit"] @ _flat("x_shared", len(shape.shared))
+        y = data["z"][0, shared] + data["unit"] @ sites["x_shared"]
         value, density = _within(data, y[None], shared, slice(1))
         density += _normal(value, data["prior_mean"][:1, shared], data["prior_scale"][:1, shared])
         z = z.at[:, shared].set(value)
     if shape.own:
-        y, means, inverse, more = _drawn(shape, data, worth, (z - data["z"])[0, shared])
+        y, means, inverse, more, found = _drawn(shape, data, sites, worth, (z - data["z"])[0, shared])
         value, slope = _within(data, y, own, slice(None))
         away = jnp.einsum("gij,gj->gi", inverse, value - means)
         determinant = jnp.log(jnp.einsum("gii->gi", inverse)).sum()
         density += more + slope - 0.5 * (away**2).sum() + determinant
         z = z.at[:, own].set(value)
-    return z, density
+    return z, density, found
 
 
-def _drawn(shape: Shape, data: dict[str, Any], worth: Array, away: Array) -> tuple[Array, Array, Array, Array]:
+def _drawn(
+    shape: Shape, data: dict[str, Any], sites: dict[str, Array], worth: Array, away: Array
+) -> tuple[Array, Array, Array, Array, dict[str, Array]]:
     """y `(groups, own)`, with what is shared `away` from its optimum; of each group's normal prior the mean and the
-    inverse root; and the log density of the population with the Jacobian of x to y."""
+    inverse root; the log density of the population with the Jacobian of x to y; and the population."""
     own, shared = jnp.array(shape.own, int), jnp.array(shape.shared, int)
     told = worth[:, None, None] * data["information"][:, own[:, None], own]
     pull = worth[:, None] * (data["pull"] - data["information"][:, own[:, None], shared] @ away)
+    means, inverse = data["prior_mean"][:, own], jax.vmap(jnp.diag)(1 / data["prior_scale"][:, own])
+    found = {}
     if shape.pooled:
-        inverse = jnp.broadcast_to(_population(shape, data), told.shape)
-    else:
-        inverse = jax.vmap(jnp.diag)(1 / data["prior_scale"][:, own])
+        found["root"] = _root(shape, data, sites)
+        unit = jnp.eye(len(shape.own))
+        inverse = jnp.broadcast_to(jax.scipy.linalg.solve_triangular(found["root"], unit, lower=True), told.shape)
     precision = jnp.swapaxes(inverse, 1, 2) @ inverse
     half = _inverse_root(told + precision)
     V = jnp.swapaxes(half, 1, 2) @ half
     density = jnp.log(jnp.einsum("gii->gi", half)).sum()
-    means = data["prior_mean"][:, own]
     if shape.pooled:
-        means, more = _mean(shape, data, (told - told @ V @ told).sum(0), (precision @ V @ pull[..., None])[..., 0])
-        density += more
-    x = _flat("x", shape.groups, len(shape.own))
+        pulls = jnp.einsum("gij,gjk,gk->i", precision, V, pull)
+        found["mean"], more = _mean(shape, data, sites["x_mean"], (told - told @ V @ told).sum(0), pulls)
+        means, density = jnp.broadcast_to(found["mean"], means.shape), density + more
     towards = pull + jnp.einsum("gij,gj->gi", precision, means)
-    y = jnp.einsum("gij,gj->gi", V, towards) + jnp.einsum("gji,gj->gi", half, x)
-    return y, means, inverse, density
+    y = jnp.einsum("gij,gj->gi", V, towards) + jnp.einsum("gji,gj->gi", half, sites["x"])
+    return y, means, inverse, density, found
 
 
-def _population(shape: Shape, data: dict[str, Any]) -> Array:
-    """The inverse root of the population's covariance `(own, own)`."""
-    import numpyro
-    import numpyro.distributions as dist
-
-    far = dist.FoldedDistribution(dist.StudentT(SPREAD_TAIL, 0.0, 1.0)).expand([shape.kinds])
-    spread = (numpyro.sample("spread", far) * data["width"])[jnp.array(shape.kind, int)]
+def _root(shape: Shape, data: dict[str, Any], sites: dict[str, Array]) -> Array:
+    """Root of the population's covariance `(own, own)`."""
+    spread = (sites["spread"] * data["width"])[jnp.array(shape.kind, int)]
     root = jnp.eye(len(shape.own))
     if shape.correlated:
         place = jnp.array(shape.correlated, int)
-        found = numpyro.sample("correlation", dist.LKJCholesky(len(place), CONCENTRATION))
-        root = root.at[place[:, None], place].set(found)
-    root = numpyro.deterministic("root", spread[:, None] * root)
-    return jax.scipy.linalg.solve_triangular(root, jnp.eye(len(shape.own)), lower=True)
+        root = root.at[place[:, None], place].set(sites["correlation"])
+    return spread[:, None] * root
 
 
-def _mean(shape: Shape, data: dict[str, Any], told: Array, pulls: Array) -> tuple[Array, Array]:
-    """The population's mean `(groups, own)`, about where the groups' linear rows put it, and its log density."""
-    import numpyro
-
+def _mean(shape: Shape, data: dict[str, Any], x: Array, told: Array, pulls: Array) -> tuple[Array, Array]:
+    """The population's mean `(own,)`, about where the groups' linear rows put it, and its log density."""
     own, kind = jnp.array(shape.own, int), jnp.array(shape.kind, int)
     of_kind = jax.nn.one_hot(kind, shape.kinds)
     first = own[jnp.argmax(of_kind, axis=0)]
     prior_mean, prior_scale = data["prior_mean"][0, first], data["prior_scale"][0, first]
     half = _inverse_root(of_kind.T @ (0.5 * (told + told.T)) @ of_kind + jnp.diag(prior_scale**-2))
-    towards = of_kind.T @ pulls.sum(0) + prior_mean / prior_scale**2
-    mean = half.T @ (half @ towards + _flat("x_mean", shape.kinds))
-    density = _normal(mean, prior_mean, prior_scale) + jnp.log(jnp.diag(half)).sum()
-    everywhere = numpyro.deterministic("mean", mean[kind])
-    return jnp.broadcast_to(everywhere, (shape.groups, len(shape.own))), density
+    mean = half.T @ (half @ (of_kind.T @ pulls + prior_mean / prior_scale**2) + x)
+    return mean[kind], _normal(mean, prior_mean, prior_scale) + jnp.log(jnp.diag(half)).sum()
 
 
 def _within(data: dict[str, Any], y: Array, index: Array, groups: slice) -> tuple[Array, Array]:
@@ -204,13 +218,6 @@ def _within(data: dict[str, Any], y: Array, index: Array, groups: slice) -> tupl
     slope = jax.nn.log_sigmoid(a) + jax.nn.log_sigmoid(-b) + jnp.log(-jnp.expm1(-room))
     idle = -0.5 * ((y - data["prior_mean"][groups, index]) / data["prior_scale"][groups, index]) ** 2
     return value, jnp.where(room > 0, slope, idle).sum()
-
-
-def _flat(name: str, *size: int) -> Array:
-    import numpyro
-    import numpyro.distributions as dist
-
-    return jnp.asarray(numpyro.sample(name, dist.ImproperUniform(dist.constraints.real, (), size)))
 
 
 def _normal(x: Array, mean: Array, scale: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from isogloss.errors import FitError
 from isogloss.fitting.groups import Groups
 from isogloss.fitting.hierarchy import Shape, sampler
 from isogloss.fitting.population import assumed_widths, same_coefficient
@@ -23,6 +24,8 @@ from isogloss.numerics import jax, jnp
 
 # Draws of a chain, at least: with fewer their agreement says little.
 LEAST_EACH = 500
+# Runs of all chains, from other random numbers, before they are taken to disagree.
+ATTEMPTS = 3
 # More coefficients than this are taken to vary by themselves: few languages cannot show so many correlations.
 MOST_CORRELATED = 8
 # Strips at bounds within which the map bends, in standard errors, and at most as a part of the room between bounds.
@@ -41,11 +44,8 @@ def sample(
 ) -> Drawn:
     """`draws` draws, spread evenly over the chains. Raises FitError where the chains do not agree."""
     each = max(-(-draws // CHAINS), LEAST_EACH)
-    shape, data = _prepared(groups, optimum)
-    nuts = sampler(shape, each)
-    nuts.run(jax.random.PRNGKey(int(rng.integers(2**31))), data)
-    sites = {k: np.asarray(v) for k, v in nuts.get_samples(group_by_chain=True).items() if k in ("z", "mean", "root")}
-    check_agreement(*_watched(groups, shape, sites), hint="choose --intervals auto")
+    shape, data = prepared(groups, optimum)
+    sites = _agreeing(groups, shape, data, each, rng)
     kept = np.linspace(0, CHAINS * each - 1, draws).round().astype(int)
     found = {k: v.reshape(-1, *v.shape[2:])[kept] for k, v in sites.items()}
     if report is not None:
@@ -58,6 +58,24 @@ def sample(
     away = np.einsum("dij,dj->di", found["root"], rng.standard_normal(found["mean"].shape))
     others[:, np.array(shape.own)] = found["mean"] + away
     return Drawn(z, others)
+
+
+def _agreeing(
+    groups: Groups, shape: Shape, data: dict[str, Any], each: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Sites `(chains, draws, ...)` of chains that agree: one that stays in a corner of the population is run anew."""
+    nuts, left = sampler(shape, each), ATTEMPTS
+    while True:
+        nuts.run(jax.random.PRNGKey(int(rng.integers(2**31))), data)
+        left -= 1
+        found = nuts.get_samples(group_by_chain=True)
+        sites = {k: np.asarray(v) for k, v in found.items() if k in ("z", "mean", "root")}
+        try:
+            check_agreement(*_watched(groups, shape, sites), hint="choose --intervals auto")
+            return sites
+        except FitError:
+            if not left:
+                raise
 
 
 def _watched(groups: Groups, shape: Shape, sites: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
@@ -75,7 +93,8 @@ def _watched(groups: Groups, shape: Shape, sites: dict[str, np.ndarray]) -> tupl
 # --- what the sampler is given ----------------------------------------------------------------------
 
 
-def _prepared(groups: Groups, optimum: Optimum) -> tuple[Shape, dict[str, Any]]:
+def prepared(groups: Groups, optimum: Optimum) -> tuple[Shape, dict[str, Any]]:
+    """What the program is compiled for, and the arrays that it is run on."""
     population, free = optimum.population, len(groups.layout.free)
     pooled = population is not None
     movable = groups.seen.any(0) if pooled else np.ones(free, bool)
