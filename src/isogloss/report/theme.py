@@ -23,6 +23,8 @@ class Palette:
     grid: str
     categories: tuple[str, ...]
     """Okabe and Ito's colours, which stay apart in the common kinds of colour blindness."""
+    diverging: tuple[str, ...]
+    """From the worst to the best through the neutral, which is near the page's own colour."""
 
 
 LIGHT = Palette(
@@ -32,6 +34,7 @@ LIGHT = Palette(
     rule="#aab2ba",
     grid="#e9ecef",
     categories=("#0072b2", "#d55e00", "#009e73", "#b8860b", "#b0578d", "#3f8fc4"),
+    diverging=("#8f3a00", "#d55e00", "#f0b48a", "#f3f4f5", "#9ccbe6", "#2f86bd", "#004c78"),
 )
 DARK = Palette(
     background="#14171a",
@@ -40,6 +43,7 @@ DARK = Palette(
     rule="#59626b",
     grid="#272c31",
     categories=("#56b4e9", "#f28e4c", "#2fbf95", "#e6b93c", "#d992ba", "#9cc9ee"),
+    diverging=("#ffb98a", "#e2772f", "#7d421d", "#262b30", "#1f4f6e", "#4a9ed0", "#a9dbf7"),
 )
 
 
@@ -95,7 +99,11 @@ def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, An
             "offset": 10,
             "subtitleColor": palette.muted,
         },
-        "range": {"category": list(palette.categories), "symbol": list(SHAPES)},
+        "range": {
+            "category": list(palette.categories),
+            "symbol": list(SHAPES),
+            "diverging": list(palette.diverging),
+        },
         "bar": {"color": accent},
         "line": {"color": accent, "strokeWidth": 2},
         "point": {"color": accent, "filled": True, "size": 45},
@@ -106,6 +114,7 @@ def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, An
             "ink": {"color": palette.ink},
             "muted": {"color": palette.muted},
             "rule": {"color": palette.rule},
+            "outline": {"stroke": palette.ink, "strokeWidth": 1.2},
             "guide": {"color": palette.rule, "strokeWidth": 1, "strokeDash": [4, 4]},
             "band": {"color": accent, "opacity": 0.13},
             "outside": {"color": palette.muted, "opacity": 0.11},

@@ -1,0 +1,258 @@
+"""Transfer between languages as cards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from isogloss import languages as _languages
+from isogloss.report.card import Card
+from isogloss.report.transfer_charts import (
+    effects_chart,
+    heatmap,
+    helpers_chart,
+    relations_chart,
+    suggestions_chart,
+    symmetry_chart,
+)
+from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
+from isogloss.report.words import NOTHING, count, flops, language_names, listed, percent
+
+if TYPE_CHECKING:
+    from isogloss.transfer.effects import Effects
+    from isogloss.transfer.validate import Validation
+
+HELPERS = 3
+TABLE_HELPERS = 5
+PUBLISHED = "ATLAS, figure C.2 (arXiv:2510.22037): 2B parameters, 42B tokens, printed to one decimal"
+
+
+def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> Card:
+    """The whole matrix; `origin` and `caveats` stand on the picture itself."""
+    helped = [r for r in shown.rows if r.bts > 0]
+    best = max(shown.rows, key=lambda r: r.bts)
+    worst = min(shown.rows, key=lambda r: r.bts)
+    measured = len(shown.measured)
+    how = "all measured" if measured == len(shown.rows) else f"{measured:,} measured (outlined)"
+    title = f"{count(len(shown.rows), 'score')} among {count(len(shown.languages), 'language')}, {how}"
+    return Card(
+        id="matrix",
+        title="Which language helps which",
+        sentence=f"A source helps in {len(helped):,} of {len(shown.rows):,} pairs. The best is {_pair(shown, best)}, "
+        f"the worst {_pair(shown, worst)}.",
+        chart=heatmap(shown, title=title, subtitle="\n".join([origin, *caveats])),
+        notes=(
+            "BTS is 2 − D_bi/D_mono, with D the tokens to the same loss: 0 where half of the tokens in the other "
+            "language neither help nor harm, 1 where they are worth as much as the target's own (arXiv:2510.22037).",
+            *(
+                ("Scores of the model have the interval that is shown on hover.",)
+                if any(r.low is not None for r in shown.rows)
+                else ()
+            ),
+        ),
+    )
+
+
+def helpers_card(shown: Shown) -> Card:
+    targets = shown.targets()
+    firsts = [shown.of_target(code)[0] for code in targets]
+    tally = {code: sum(r.source == code for r in firsts) for code in dict.fromkeys(r.source for r in firsts)}
+    most = sorted(tally, key=lambda c: -tally[c])[:2]
+    said = listed([f"{shown.names[c]} for {tally[c]}" for c in most])
+    spans = [r.span for r in firsts if r.span]
+    sure = sum(low > 0 for low, _ in spans)
+    certain = f" Of {sure} of these pairs the interval lies above 0." if spans else ""
+    borrowed = any(r.low is None and r.model for r in firsts)
+    rows = []
+    for code in targets:
+        best = shown.of_target(code)[:TABLE_HELPERS]
+        rows.append(
+            {"Target": shown.names[code]}
+            | {f"Source {i + 1}": f"{shown.names[r.source]} {r.said}" for i, r in enumerate(best)}
+        )
+    return Card(
+        id="helpers",
+        title="Top helpers of each target",
+        sentence=f"Among {count(len(targets), 'target')} the most frequent best source is {said}.{certain}",
+        chart=helpers_chart(shown, targets, HELPERS),
+        table=pl.DataFrame(rows, infer_schema_length=None),
+        notes=(
+            f"Intervals ({shown.level:.0%}) are those of our own model of the measured scores: these scores come "
+            "without any. It also parts scores that are printed alike."
+            if borrowed
+            else f"The best {TABLE_HELPERS} sources and their scores, with {shown.level:.0%} intervals."
+            if spans
+            else "These scores have no intervals.",
+        ),
+    )
+
+
+def sources_card(shown: Shown) -> Card:
+    """How helpful each language is, and how receptive."""
+    names, codes = shown.names, list(shown.languages)
+    given = {c: [r.bts for r in shown.rows if r.source == c] for c in codes}
+    taken = {c: [r.bts for r in shown.rows if r.target == c] for c in codes}
+    both = [c for c in codes if given[c] and taken[c]]
+    ranked = sorted((c for c in codes if given[c]), key=lambda c: -np.mean(given[c]))
+    spread = [float(np.std([np.mean(side[c]) for c in both])) if len(both) > 1 else 0.0 for side in (taken, given)]
+    what = "which language is helped" if spread[0] > spread[1] else "which language helps"
+    table = pl.DataFrame(
+        {
+            "Language": [names[c] for c in ranked],
+            "Mean score as source": [score(float(np.mean(given[c]))) for c in ranked],
+            "Targets that it helps": [f"{sum(v > 0 for v in given[c])} of {len(given[c])}" for c in ranked],
+            "Mean score as target": [score(float(np.mean(taken[c]))) if taken[c] else NOTHING for c in ranked],
+            "Sources that help it": [f"{sum(v > 0 for v in taken[c])} of {len(taken[c])}" for c in ranked],
+        }
+    )
+    return Card(
+        id="languages",
+        title="Helpful and receptive languages",
+        sentence=f"{listed([names[c] for c in ranked[:3]])} help most on average; {what} matters more: mean scores "
+        f"vary by {max(spread):.2f} between {'targets' if spread[0] > spread[1] else 'sources'}, by {min(spread):.2f} "
+        f"between {'sources' if spread[0] > spread[1] else 'targets'} (standard deviations).",
+        table=table,
+        formats=dict.fromkeys(table.columns[1:], "number"),
+    )
+
+
+def symmetry_card(shown: Shown) -> Card:
+    """Each two languages once: the one with more text first."""
+    at = shown.at()
+    size = {code: _languages.get(code).utf8_bytes or 0 for code in shown.languages}
+    pairs: list[tuple[PairRow, PairRow]] = []
+    for i, a in enumerate(shown.languages):
+        for b in shown.languages[i + 1 :]:
+            larger, smaller = (a, b) if size[a] >= size[b] else (b, a)
+            there, back = at.get((smaller, larger)), at.get((larger, smaller))
+            if there and back:
+                pairs.append((there, back))
+    title = "Is help mutual?"
+    if len(pairs) < 3:
+        return Card("symmetry", title, f"Only {count(len(pairs), 'pair')} has scores both ways: nothing to compare.")
+    x, y = (np.array([pair[k].bts for pair in pairs]) for k in (0, 1))
+    rho = float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+    gap = float(np.mean(x - y))
+    both = int(((x > 0) & (y > 0)).sum())
+    one = int(((x > 0) ^ (y > 0)).sum())
+    more = "The language with more text helps the other more" if gap > 0 else "The language with less text helps more"
+    return Card(
+        id="symmetry",
+        title=title,
+        sentence=f"Of {count(len(pairs), 'pair')}, {both:,} help each other and {one:,} help one way only; the "
+        f"rank correlation of the two directions is {score(rho).lstrip('+')}. {more}, by {abs(gap):.2f} on average.",
+        chart=symmetry_chart(shown, pairs),
+        notes=("One dot per two languages. Dots of scores printed to one decimal are moved apart a little.",),
+    )
+
+
+def effects_card(shown: Shown, found: Effects | str) -> Card:
+    """`found` may be the reason why nothing could be tested."""
+    title = "Script and family"
+    chart = relations_chart(shown)
+    if isinstance(found, str):
+        return Card("effects", title, f"Effects cannot be tested: {found}", chart=chart)
+    clear = [e for e in found.terms if e.p < 0.05]
+    rest = [e for e in found.terms if e.p >= 0.05]
+    said = [f"{e.term} moves the score by {score(e.value)} (p = {e.p:.2g})" for e in clear]
+    verdict = f"{listed(said)[0].upper()}{listed(said)[1:]}" if said else "No effect stands out from chance"
+    if clear and rest:
+        verdict += f"; {listed([e.term for e in rest])} {'does' if len(rest) == 1 else 'do'} not stand out"
+    return Card(
+        id="effects",
+        title=title,
+        sentence=f"{verdict}. Targets differ more: by {found.target_sd:.2f} (standard deviation), sources by "
+        f"{found.source_sd:.2f}."
+        if found.target_sd > max((abs(e.value) for e in found.terms), default=0)
+        else f"{verdict}. Targets differ by {found.target_sd:.2f} besides (standard deviation), sources by "
+        f"{found.source_sd:.2f}.",
+        chart=chart | effects_chart(found),
+        table=pl.DataFrame(
+            {
+                "Term": [e.term for e in found.terms],
+                "Effect on the score": [with_interval(e.value, e.low, e.high) for e in found.terms],
+                "p (permutations)": [f"{e.p:.2g}" for e in found.terms],
+                "p if pairs were independent": [f"{e.naive_p:.2g}" for e in found.terms],
+            }
+        ),
+        formats={"p (permutations)": "number", "p if pairs were independent": "number"},
+        notes=(
+            f"A mixed model with effects of targets and of sources over {found.pairs:,} scores of "
+            f"{found.languages} languages, by restricted maximum likelihood; p from {found.permutations:,} "
+            "permutations of the languages. A test that takes pairs for independent finds far too much.",
+            "Ticks are plain means of each relation, with the number of pairs.",
+        ),
+    )
+
+
+def validation_card(found: Validation) -> Card:
+    """How well pairs that were left out are predicted."""
+    scores = found.scores
+    ways = {"pair": "pairs", "target": "a language as target", "source": "as source", "both": "as both"}
+    model = scores.filter(pl.col("coverage").is_not_null())
+    whole = model.filter(pl.col("left_out") == "both")
+    said = whole if whole.height else model
+    r2, coverage = float(said["r2"][-1]), float(said["coverage"][-1])
+    frame = scores.with_columns(pl.col("left_out").replace_strict(ways, default=pl.col("left_out")))
+    table = pl.DataFrame(
+        {
+            "Left out": frame["left_out"],
+            "Method": frame["method"],
+            "R²": [f"{v:.2f}".replace("-", "−") for v in frame["r2"]],
+            "Spearman": [
+                NOTHING if v is None or not np.isfinite(v) else f"{v:.2f}".replace("-", "−") for v in frame["spearman"]
+            ],
+            "Error (rms)": [f"{v:.3f}" for v in frame["rmse"]],
+            f"in the {found.level:.0%} interval": [
+                NOTHING if v is None else f"{100 * v:.0f} %" for v in frame["coverage"]
+            ],
+        }
+    )
+    return Card(
+        id="validation",
+        title="How far predictions can be trusted",
+        sentence=f"For languages of which no score was known the model explains {percent(max(r2, 0.0))} % of the "
+        f"variance of measured scores, and {percent(coverage)} % of them lie in its {found.level:.0%} intervals.",
+        table=table,
+        formats=dict.fromkeys(table.columns[2:], "number"),
+        notes=found.notes,
+    )
+
+
+def suggestions_card(suggestions: pl.DataFrame, purpose: str) -> Card:
+    title = "What to measure next"
+    if not suggestions.height:
+        return Card("suggestions", title, "Every pair was measured: there is nothing to suggest.")
+    names = language_names({*suggestions["target"], *suggestions["source"]})
+    pairs = [f"{names[s]} → {names[t]}" for t, s in zip(suggestions["target"], suggestions["source"], strict=True)]
+    left = suggestions["left"].to_list()
+    cost = float(suggestions["flops"].sum())
+    in_all = f", {flops(cost)} FLOPs in all" if cost > 1e6 else ""
+    return Card(
+        id="suggestions",
+        title=title,
+        sentence=f"Measuring {pairs[0]} first takes most off the uncertainty of {purpose}; all {len(pairs)} leave "
+        f"{percent(left[-1])} % of its variance{in_all}.",
+        chart=suggestions_chart(left, pairs),
+        table=pl.DataFrame(
+            {
+                "Pair": pairs,
+                "Score now ±": [f"{v:.2f}" for v in suggestions["sd"]],
+                "FLOPs still to pay": [flops(v) if v > 0 else "0" for v in suggestions["flops"]],
+                "Variance left": [f"{100 * v:.1f} %" for v in left],
+            }
+        ),
+        formats=dict.fromkeys(("Score now ±", "FLOPs still to pay", "Variance left"), "number"),
+        notes=(
+            "Greedy by expected gain per FLOP, each given the ones before it. A run of two languages serves both "
+            "directions, and a target's run alone is paid once: what they leave free comes next.",
+        ),
+    )
+
+
+def _pair(shown: Shown, row: PairRow) -> str:
+    return f"{shown.names[row.source]} → {shown.names[row.target]} at {row.said}"
