@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from isogloss.cli.output import Json, console, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.parsing import listed_names, name_values
 
 if TYPE_CHECKING:
     from isogloss.fitting import Comparison
@@ -92,25 +93,25 @@ def compare(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.cli.fitting import _laws_own, _pairs
+    from isogloss.cli.fitting import _laws_own
     from isogloss.files import check_folder
     from isogloss.fitting import compare as make_comparison
     from isogloss.fitting import get_objective
     from isogloss.laws import get_form
     from isogloss.runs import read_runs
 
-    forms = None if laws is None else [get_form(name) for name in _names(laws)]
+    forms = None if laws is None else [get_form(name) for name in listed_names(laws)]
     cost = get_objective(objective, delta=delta)
     if output is not None:
         check_folder(output, marker="compare.json")
     known = tuple(c for form in forms or () for c in form.law.columns)
-    own, named = _laws_own(_pairs(column, "--column"), known)
+    own, named = _laws_own(name_values(column, "--column"), known)
     table = read_runs(runs, where=where or (), columns=named or None, unit=unit)
     with progress_bar() as report:
         answer = make_comparison(
             table,
             forms,
-            splits=None if splits is None else _names(splits),
+            splits=None if splits is None else listed_names(splits),
             targets=target,
             across=across,
             sources=source,
@@ -133,10 +134,6 @@ def compare(
     if output is not None:
         out = f"\nWrote {output}/ (compare.json, compare.html, predictions.parquet)."
         console().print(out, markup=False, soft_wrap=True)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _print(answer: Comparison, per_language: bool) -> None:

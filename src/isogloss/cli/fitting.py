@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from isogloss.cli.fit_view import print_fit
 from isogloss.cli.output import Json, console, number, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.parsing import name_values
 from isogloss.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -112,12 +113,12 @@ def fit(
 
     form = get_form(law)
     cost = get_objective(objective, delta=delta)
-    fixed = {k: _number(v, f"--fix {k}") for k, v in _pairs(fix, "--fix").items()}
+    fixed = {k: _number(v, f"--fix {k}") for k, v in name_values(fix, "--fix").items()}
     budgets = [parse_quantity(b, "flops", where="--flops") for b in flops or []]
     folder = output or (None if json else Path(f"{runs.stem}-{form.name}-fit"))
     if folder is not None:
         check_folder(folder, marker="fit.json")
-    own, named = _laws_own(_pairs(column, "--column"), form.law.columns)
+    own, named = _laws_own(name_values(column, "--column"), form.law.columns)
     reading: dict[str, Any] = {"columns": named or None, "unit": unit}
     table = read_runs(runs, where=where or (), **reading)
     whole, unread = _whole(runs, reading) if choices and where else (None, [])
@@ -204,7 +205,9 @@ def predict(folder: Path, *points: str, runs: Path | None = None, column: Repeat
             "give either points or --runs",
             hint=f"For example: isogloss predict {folder} {' '.join(f'{c}=...' for c in answer.law.columns)}",
         )
-    rows = answer.predict(_grid(points, answer) if runs is None else _columns(runs, answer, _pairs(column, "--column")))
+    rows = answer.predict(
+        _grid(points, answer) if runs is None else _columns(runs, answer, name_values(column, "--column"))
+    )
     if json:
         print_json({"rows": rows.to_dicts(), "unit": answer.unit, "level": answer.level, "law": answer.law.name})
         return
@@ -232,16 +235,6 @@ def _write(answer: Fit, folder: Path) -> None:
     save_fit(answer, folder, pages={"fit.html": page})
 
 
-def _pairs(items: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
-    for item in items or []:
-        name, equals, value = item.partition("=")
-        if not (equals and name.strip() and value.strip()):
-            raise InputError(f"{item!r} is not name=value", where=option, hint=f"For example {option} E=1.69.")
-        pairs[name.strip()] = value.strip()
-    return pairs
-
-
 def _number(text: str, where: str) -> float:
     try:
         return float(text)
@@ -255,7 +248,7 @@ def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
 
     from isogloss.units import parse_quantity
 
-    given = {name: values.split(",") for name, values in _pairs(list(points), "predict").items()}
+    given = {name: values.split(",") for name, values in name_values(list(points), "predict").items()}
     mixed = "D_sources" in answer.law.columns
     if mixed and (name := next((n for n in given if n == "D" or n.startswith("share:")), None)):
         raise InputError(

@@ -18,6 +18,7 @@ from isogloss.cli.knowledge import languages, laws
 from isogloss.cli.planning import expand, plan
 from isogloss.cli.runs import runs
 from isogloss.cli.study import study
+from isogloss.cli.transfer import transfer
 from isogloss.errors import FitError, InputError, PlanError
 
 app = App(
@@ -31,6 +32,7 @@ for verb in (plan, fit, compare, predict, expand, laws, languages):
     app.command(verb)
 app.command(runs)
 app.command(study)
+app.command(transfer)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from isogloss.cli.output import Json, console, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.parsing import listed_names
 from isogloss.cli.study_view import print_corpus, print_manifest, print_rehearsal, run_rows, summary, view
 from isogloss.errors import InputError
 
@@ -41,7 +42,7 @@ def new(folder: Path, *, languages: str, text: Path | None = None) -> None:
     from isogloss.sweeps.new import new_study
     from isogloss.sweeps.study import PLACEHOLDER
 
-    path = new_study(folder, [name.strip() for name in languages.split(",") if name.strip()], text)
+    path = new_study(folder, listed_names(languages), text)
     console().print(f"Wrote {path}. Look at it, then: isogloss study dry-run {folder}", markup=False, soft_wrap=True)
     if PLACEHOLDER in path.read_text(encoding="utf-8"):
         print_warnings(["for some languages no text was found: put its path where the file says so."])

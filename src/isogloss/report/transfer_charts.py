@@ -41,11 +41,13 @@ def heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
             "kind": r.kind,
             "model": with_interval(*r.model) if r.model else "",
             "measured": r.measured,
+            "strong": abs(r.bts) > 0.45 * reach,
         }
         for r in shown.rows
     ]
     small = 10.5 if size <= 45 else 8 if size <= 80 else 6.5
-    step = 26 if size <= NUMBERED else 17 if size <= 45 else 11 if size <= 80 else 9
+    # Cells keep their size: on a phone a large matrix scrolls, and its names stay readable.
+    wide, high = (46, 26) if size <= NUMBERED else (22, 17) if size <= 45 else (11, 11) if size <= 80 else (9, 9)
     x = alt.X(
         "source:N",
         sort=[names[c] for c in sources],
@@ -63,7 +65,6 @@ def heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
         legend=alt.Legend(
             title=f"{BTS}: harms below 0, helps above",
             titleLimit=400,
-            titleFontWeight="normal",
             gradientLength=240,
             format="+.1f",
             tickCount=5,
@@ -79,9 +80,10 @@ def heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
         outlined = alt.Chart(rows([c for c in cells if c["measured"]])).encode(x=x, y=y, tooltip=tip)
         layers.append(outlined.mark_rect(style="outline", fillOpacity=0))
     if size <= NUMBERED:
-        layers.append(base.mark_text(style="ink", fontSize=10.5).encode(text="said:N"))
+        for style, test in (("ink", "!datum.strong"), ("inverse", "datum.strong")):
+            layers.append(base.transform_filter(test).mark_text(style=style, fontSize=10.5).encode(text="said:N"))
     told = alt.TitleParams(title, subtitle=subtitle.split("\n"), frame="group", subtitlePadding=4)
-    return alt.layer(*layers).properties(width="container", height=step * len(targets), title=told)
+    return alt.layer(*layers).properties(width=wide * len(sources), height=high * len(targets), title=told)
 
 
 def symmetry_chart(shown: Shown, pairs: Sequence[tuple[PairRow, PairRow]]) -> Any:
@@ -234,7 +236,7 @@ def _curve_panel(measured: MeasuredTransfer, names: dict[str, str], per: Per, ta
         cell = ", ".join(v for k, v in p.cell if k != "lr_phase") or "all"
         for i, d in enumerate(p.anchors):
             values = (float(scores.bts[i]), float(scores.bts_low[i]), float(scores.bts_high[i]))
-            said = with_interval(*values) if np.isfinite(values).all() else f"{score(values[0])}, open below"
+            said = with_interval(*values)
             points.append(
                 {"d": float(d), "tokens": quantity(float(d)), "cell": cell, "said": said}
                 | dict(zip(("bts", "low", "high"), map(_clip, values), strict=True))
@@ -245,7 +247,7 @@ def _curve_panel(measured: MeasuredTransfer, names: dict[str, str], per: Per, ta
     scale = alt.Scale(domain=bounds, nice=False)
     y = alt.Y("bts:Q", scale=scale, axis=alt.Axis(title=BTS, tickCount=5, labelExpr=NUMBER_LABELS))
     kinds = sorted({p["cell"] for p in points})
-    legend = alt.Legend(title=None, labelLimit=260) if len(kinds) > 1 else None
+    legend = alt.Legend(title=None, labelLimit=260, symbolOpacity=1) if len(kinds) > 1 else None
     colour = alt.Color("cell:N", scale=alt.Scale(domain=kinds), legend=legend)
     data = alt.Chart(rows(points))
     tip = [alt.Tooltip(f"{f}:N", title=w) for f, w in (("tokens", "anchor"), ("said", BTS), ("cell", "cell"))]

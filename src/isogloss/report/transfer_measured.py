@@ -44,7 +44,6 @@ def curves_card(measured: MeasuredTransfer, per: Per = "token") -> Card:
             f"Scores are at the log-midpoint of the tokens that both curves cover, per {per}; bands and brackets are "
             f"{measured.level:.0%} intervals. Neutral is 0 for BTS and tau, 0.5 for D_mono/D_bi.",
             *([f"Curves of the first {PANELS} of {len(shown)} pairs are drawn."] if len(shown) > PANELS else []),
-            *measured.notes,
             *_pair_notes(measured, names),
         ),
     )

@@ -98,7 +98,9 @@ def shown_prediction(prediction: Prediction, order: Sequence[str]) -> Shown:
 
 
 def score(value: float) -> str:
-    """+0.32, −0.46."""
+    """+0.32, −0.46; of a limit that nothing bounds, "open"."""
+    if not np.isfinite(value):
+        return "open"
     text = f"{value:+.2f}"
     return "0.00" if float(text) == 0 else text.replace("-", MINUS)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 HELPERS = 3
 TABLE_HELPERS = 5
-PUBLISHED = "ATLAS, figure C.2 (arXiv:2510.22037): 2B parameters, 42B tokens, printed to one decimal"
 
 
 def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> Card:
@@ -231,7 +230,10 @@ def suggestions_card(suggestions: pl.DataFrame, purpose: str) -> Card:
     pairs = [f"{names[s]} → {names[t]}" for t, s in zip(suggestions["target"], suggestions["source"], strict=True)]
     left = suggestions["left"].to_list()
     cost = float(suggestions["flops"].sum())
-    in_all = f", {flops(cost)} FLOPs in all" if cost > 1e6 else ""
+    # Without a size of the runs, costs are in runs of two languages.
+    priced = cost > 1e6
+    in_all = f", {flops(cost)} FLOPs in all" if priced else ""
+    pay = "FLOPs still to pay" if priced else "Runs still to pay"
     return Card(
         id="suggestions",
         title=title,
@@ -242,14 +244,14 @@ def suggestions_card(suggestions: pl.DataFrame, purpose: str) -> Card:
             {
                 "Pair": pairs,
                 "Score now ±": [f"{v:.2f}" for v in suggestions["sd"]],
-                "FLOPs still to pay": [flops(v) if v > 0 else "0" for v in suggestions["flops"]],
+                pay: [(flops(v) if priced else f"{v:.2g}") if v > 0 else "0" for v in suggestions["flops"]],
                 "Variance left": [f"{100 * v:.1f} %" for v in left],
             }
         ),
-        formats=dict.fromkeys(("Score now ±", "FLOPs still to pay", "Variance left"), "number"),
+        formats=dict.fromkeys(("Score now ±", pay, "Variance left"), "number"),
         notes=(
-            "Greedy by expected gain per FLOP, each given the ones before it. A run of two languages serves both "
-            "directions, and a target's run alone is paid once: what they leave free comes next.",
+            "Greedy by expected gain per FLOP, each given the ones before it; a run of one language has half the FLOPs "
+            "of one of two. A run of two languages serves both directions, and a target's run alone is paid once: what they leave free comes next.",
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +105,25 @@ class MeasuredTransfer:
         frames = [_rows(p, per) for p in self.pairs for per in PER if per == "token" or p.bytes_per_token]
         return pl.concat(frames, how="diagonal") if frames else pl.DataFrame()
 
-    def save(self, path: str | Path) -> Path:
-        """Write a folder, whole or not at all; `load` reads it back."""
+    def to_dict(self, anchor: float | None = None, per: Per = "token") -> dict[str, Any]:
+        """Scores of all pairs at one anchor (default: each at its own), and all else, as
+        `isogloss transfer measure --json` documents. Pairs that do not reach the anchor have a null."""
+        return {
+            "source": self.source,
+            "unit": self.unit,
+            "level": self.level,
+            "per": per,
+            "pairs": [_said(p, anchor, per) for p in self.pairs],
+            "refused": [asdict(r) | {"cell": dict(r.cell)} for r in self.refused],
+            "unusable_runs": dict(self.problems),
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path, *, pages: Mapping[str, str] | None = None) -> Path:
+        """Write a folder, whole or not at all, with `pages` (text by file name) beside; `load` reads it back."""
         from isogloss.transfer.measured_store import save_measured
 
-        return save_measured(self, path)
+        return save_measured(self, path, pages or {})
 
     @staticmethod
     def load(path: str | Path) -> MeasuredTransfer:
@@ -238,6 +252,16 @@ def _refuse_several(pairs: Sequence[PairTransfer]) -> None:
     hint = f"Choose one: cell={{{first!r}: {next(iter(values[first]))!r}}}." if first else "Choose rows with where=."
     what = f"{pairs[0].source} -> {pairs[0].target} was measured in {len(pairs)} cells, which differ in "
     raise InputError(what + ", ".join(several), hint=hint)
+
+
+def _said(pair: PairTransfer, anchor: float | None, per: Per) -> dict[str, Any]:
+    head = {"target": pair.target, "source": pair.source, "cell": dict(pair.cell), "share": pair.share}
+    reached = anchor is None or pair.anchors[0] <= anchor <= pair.anchors[-1]
+    score = asdict(pair.at(anchor, per=per)) if reached else None
+    for name in ("target", "source", "cell", "per"):
+        if score is not None:
+            del score[name]
+    return {**head, "score": score, "runs": [list(r) for r in pair.runs], "notes": list(pair.notes)}
 
 
 def _rows(pair: PairTransfer, per: Per) -> pl.DataFrame:

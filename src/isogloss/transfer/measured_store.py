@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ SCHEMA = 1
 _ARRAYS = ("anchors", "sigma", "sigma_low", "sigma_high", "sigma_sd", "tokens_per_loss")
 
 
-def save_measured(measured: MeasuredTransfer, folder: str | Path) -> Path:
-    """Write `measured` into `folder`, whole or not at all."""
+def save_measured(measured: MeasuredTransfer, folder: str | Path, pages: Mapping[str, str]) -> Path:
+    """Write `measured` into `folder`, whole or not at all, and `pages` beside."""
     path = Path(folder)
     said = {
         "schema": SCHEMA,
@@ -38,6 +39,8 @@ def save_measured(measured: MeasuredTransfer, folder: str | Path) -> Path:
     with new_folder(path, marker=MARKER) as temporary:
         (temporary / MARKER).write_text(json.dumps(said, indent=1, ensure_ascii=False), encoding="utf-8")
         curves.write_parquet(temporary / CURVES)
+        for name, page in pages.items():
+            (temporary / name).write_text(page, encoding="utf-8")
     return path
 
 

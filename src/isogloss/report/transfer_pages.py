@@ -1,0 +1,101 @@
+"""Which cards make the page of a matrix, of measured transfer, and of a prediction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isogloss.errors import InputError
+from isogloss.report.card import Card
+from isogloss.report.transfer_measured import measured_cards
+from isogloss.report.transfer_rows import Shown, shown_matrix, shown_prediction
+from isogloss.report.transfers import (
+    effects_card,
+    heatmap_card,
+    helpers_card,
+    sources_card,
+    suggestions_card,
+    symmetry_card,
+    validation_card,
+)
+from isogloss.transfer.effects import Effects, effects
+from isogloss.transfer.order import Order, language_order
+from isogloss.transfer.predict import FEWEST_SCORES, Prediction, predict, usable
+from isogloss.transfer.source import PUBLISHED
+
+if TYPE_CHECKING:
+    from isogloss.transfer import TransferMatrix
+    from isogloss.transfer.measured import MeasuredTransfer
+    from isogloss.transfer.pair import Per
+    from isogloss.transfer.validate import Validation
+
+ATLAS = "ATLAS, figure C.2 (arXiv:2510.22037): 2B parameters, 42B tokens, printed to one decimal"
+CAVEATS = (
+    "Outlined cells are measured; all others are predictions of ATLAS's random forest.",
+    "The paper calls the scores normalised and does not say how.",
+)
+SUGGESTED = 10
+
+
+def matrix_cards(matrix: TransferMatrix, *, source: str, order: Order = "family", seed: int = 0) -> list[Card]:
+    """A matrix as it is; where enough of it was measured, our own model of it stands beside, with its intervals."""
+    enough = usable(matrix, 0.0).sum() >= FEWEST_SCORES
+    model = predict(matrix, seed=seed) if enough else None
+    shown = shown_matrix(matrix, language_order(matrix, order), model)
+    published = source == PUBLISHED
+    return _cards(
+        shown, _effects(matrix, seed), ATLAS if published else f"Scores of {source}", CAVEATS if published else ()
+    )
+
+
+def prediction_cards(
+    found: Prediction, evidence: TransferMatrix, *, source: str, judged: Validation | None = None
+) -> list[Card]:
+    """All pairs with their intervals, how far to trust them, and what to measure next."""
+    from isogloss.transfer.suggest import suggest
+
+    matrix = found.matrix()
+    shown = shown_prediction(found, language_order(matrix))
+    origin = f"Predicted from {int(usable(evidence, 0.0).sum()):,} measured scores" + (
+        "" if source == PUBLISHED else f", of {source} and ATLAS's figure C.2"
+    )
+    next_runs = suggestions_card(suggest(found, count=SUGGESTED), "all these scores")
+    judgement = [validation_card(judged)] if judged else []
+    # Predictions were made with script and family: to test these on them would go in a circle.
+    return [
+        heatmap_card(shown, origin=origin),
+        helpers_card(shown),
+        sources_card(shown),
+        *judgement,
+        next_runs,
+    ]
+
+
+def measured_page(measured: MeasuredTransfer, anchor: float | None = None, per: Per = "token") -> list[Card]:
+    """Curves and refusals, and the matrix where every pair was measured once."""
+    cards = measured_cards(measured, per)
+    try:
+        matrix = measured.matrix(anchor, per)
+    except InputError:
+        # Several cells of one pair, or nothing measured: the curves' table holds all there is.
+        return cards
+    shown = shown_matrix(matrix, language_order(matrix), level=measured.level)
+    curves, *refused = cards
+    whole = heatmap_card(shown, origin=f"Measured from {measured.source}, loss in {measured.unit}, per {per}")
+    return [whole, curves, helpers_card(shown), symmetry_card(shown), *refused]
+
+
+def _cards(shown: Shown, found: Effects | str, origin: str, caveats: tuple[str, ...]) -> list[Card]:
+    return [
+        heatmap_card(shown, origin=origin, caveats=caveats),
+        helpers_card(shown),
+        sources_card(shown),
+        symmetry_card(shown),
+        effects_card(shown, found),
+    ]
+
+
+def _effects(matrix: TransferMatrix, seed: int) -> Effects | str:
+    try:
+        return effects(matrix, seed=seed)
+    except InputError as error:
+        return f"{error.what}."
