@@ -250,8 +250,8 @@ def suggestions_card(suggestions: pl.DataFrame, purpose: str) -> Card:
         ),
         formats=dict.fromkeys(("Score now ±", pay, "Variance left"), "number"),
         notes=(
-            "Greedy by expected gain per FLOP, each given the ones before it; a run of one language has half the FLOPs "
-            "of one of two. A run of two languages serves both directions, and a target's run alone is paid once: what they leave free comes next.",
+            "Greedy by expected gain per FLOP, each given the ones before it. A run of two languages serves both "
+            "directions, and a target's run alone, of half its FLOPs, is paid once: what they leave free comes next.",
         ),
     )
 

@@ -37,8 +37,6 @@ def read_matrix(
     standard error of the score, and `kind` ("measured" unless said). `anchor`, `per` and `cell` choose among scores of
     a folder of measured transfer. Raises InputError with file, row and column for what cannot be used.
     """
-    if str(source) == PUBLISHED:
-        return TransferMatrix.published()
     path = Path(source).expanduser()
     if (path / MEASURED).is_file():
         from isogloss.transfer.measured import MeasuredTransfer
@@ -47,6 +45,8 @@ def read_matrix(
     if anchor is not None or per != "token" or cell:
         hint = "Leave them out, or give a folder that `isogloss transfer measure` wrote."
         raise InputError("only measured transfer has anchors, units and cells", where=str(source), hint=hint)
+    if str(source) == PUBLISHED:
+        return TransferMatrix.published()
     if (path / EVIDENCE).is_file():
         return _table(path / EVIDENCE)
     if path.is_dir():
