@@ -110,6 +110,50 @@ def test_means_by_relation_cover_every_pair_once(matrix: TransferMatrix) -> None
     assert (within * n_within + across * n_across) / (n_within + n_across) == pytest.approx(-0.225, abs=5e-4)
 
 
+def test_top_sources_hold_the_papers_counts_within_their_ties(matrix: TransferMatrix) -> None:
+    """ATLAS states for 30 targets: English among the top five of 19, French 16, Spanish 13, Hebrew 11."""
+    found = matrix.top_sources(5)
+    counts = {row["source"]: row for row in found.counts.to_dicts()}
+    stated = {"eng_Latn": (11, 26, 19), "fra_Latn": (6, 26, 16), "spa_Latn": (4, 25, 13), "heb_Hebr": (4, 23, 11)}
+    for source, (certain, possible, paper) in stated.items():
+        assert (counts[source]["certain"], counts[source]["possible"]) == (certain, possible)
+        assert certain <= paper <= possible
+        assert counts[source]["targets"] == 37
+    assert counts["eng_Latn"]["expected"] == pytest.approx(18.4, abs=0.05)
+    assert found.counts["source"][0] == "eng_Latn"
+    # Five sources of each target, however ties are broken.
+    assert found.counts["expected"].sum() == pytest.approx(5 * 38)
+    assert found.helpers.filter("certain")["target"].value_counts()["count"].to_numpy().max() <= 5
+
+
+def test_top_sources_of_scores_without_ties_are_certain() -> None:
+    bts = np.array([[np.nan, 0.3, 0.1, -0.2], [0.2, np.nan, 0.2, 0.2], [0.5, np.nan, np.nan, 0.4], [np.nan] * 4])
+    codes = ("eng_Latn", "fra_Latn", "rus_Cyrl", "swh_Latn")
+    kind = np.where(np.isnan(bts), "", "measured").astype(object)
+    kind[0, 1] = "predicted"
+    found = TransferMatrix(codes, bts, kind).top_sources(2)
+    rows = [row[:2] for row in found.helpers.rows() if row[5]]
+    assert rows == [
+        ("eng_Latn", "fra_Latn"),
+        ("eng_Latn", "rus_Cyrl"),
+        ("rus_Cyrl", "eng_Latn"),
+        ("rus_Cyrl", "swh_Latn"),
+    ]
+    tied = found.helpers.filter(target="fra_Latn")
+    assert tied["rank"].to_list() == [2.0, 2.0, 2.0]
+    counts = {row["source"]: row for row in found.counts.to_dicts()}
+    assert counts["swh_Latn"] == {
+        "source": "swh_Latn", "certain": 1, "possible": 2, "expected": pytest.approx(1 + 2 / 3), "targets": 3,
+    }  # fmt: skip
+    measured = TransferMatrix(codes, bts, kind).top_sources(2, kinds=["measured"])
+    assert measured.helpers.filter(target="eng_Latn")["source"].to_list() == ["rus_Cyrl", "swh_Latn"]
+    assert {row["source"]: row["targets"] for row in measured.counts.to_dicts()}.get("fra_Latn") is None
+    with pytest.raises(InputError, match="at least 1 source"):
+        found = TransferMatrix(codes, bts, kind).top_sources(0)
+    with pytest.raises(InputError, match="unknown kind of score 'measure'"):
+        TransferMatrix(codes, bts, kind).top_sources(kinds=["measure"])
+
+
 @needs_facts
 def test_packaged_scores_are_the_published_ones() -> None:
     spec = importlib.util.spec_from_file_location("build_transfer", REPO / "tools/build_transfer.py")

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from isogloss.cli.output import Json, console, print_json, progress_bar
 from isogloss.cli.parsing import listed_names, name_values
 from isogloss.cli.transfer_view import (
+    print_fitted,
     print_helpers,
     print_measured,
     print_shown,
@@ -98,6 +99,81 @@ def measure(
     print_measured(found, anchor, per)
     if folder is not None:
         _wrote(f"{folder}/ (transfer.json, curves.parquet, transfer.html)")
+
+
+@transfer.command
+def fit(
+    fits: Path,
+    *,
+    output: Output = None,
+    measured: Path | None = None,
+    alone: Flag = False,
+    cell: Repeated = None,
+    level: float = 0.9,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """All weights of an ATLAS fit, drawn to what is predicted of their pairs where the runs say little.
+
+    Parameters
+    ----------
+    fits
+        The folder of `isogloss fit RUNS --law atlas` for several languages.
+    output
+        Folder to write into: scores.csv, evidence.csv (the runs' own scores, for predict and plan), transfer.html.
+    measured
+        A folder of `isogloss transfer measure`: its scores are set beside the fitted ones.
+    alone
+        The fit's own weights, drawn to nothing.
+    cell
+        Which of several cells of what was measured, as in eval_set=holdout. Repeatable.
+    level
+        Level of the intervals.
+    seed
+        Seeds draws.
+    json
+        Print the whole answer as JSON and nothing else.
+    """
+    from isogloss.files import check_folder, new_folder
+    from isogloss.fitting import load_languages
+    from isogloss.report import to_html
+    from isogloss.report.transfer_pages import fitted_cards
+    from isogloss.transfer import TransferMatrix
+    from isogloss.transfer.fitted import fitted
+    from isogloss.transfer.measured import MeasuredTransfer
+    from isogloss.transfer.predict import predict as predicted
+    from isogloss.transfer.source import EVIDENCE, write_matrix
+
+    if output is not None:
+        check_folder(output, marker=EVIDENCE)
+    loaded = load_languages(fits)
+    beside = MeasuredTransfer.load(measured) if measured is not None else None
+    own = fitted(loaded, level=level, seed=seed)
+    answer = own
+    if not alone:
+        codes = list(dict.fromkeys(name for pair in own.pairs for name in pair))
+        with progress_bar() as report:
+            report("predicting", 0, 1)
+            prediction = predicted(TransferMatrix.published(), codes, level=level, seed=seed)
+            answer = fitted(loaded, prediction, level=level, seed=seed)
+    compared = None
+    if beside is not None:
+        compared = answer.compare(beside, cell=name_values(cell, "--cell", "eval_set=holdout"))
+    if output is not None:
+        page = to_html(
+            "Transfer, fitted", f"{len(answer)} weights of {fits}", fitted_cards(answer, compared), answer.notes
+        )
+        with new_folder(output, marker=EVIDENCE) as temporary:
+            write_matrix(own.matrix(), temporary / EVIDENCE)
+            answer.frame().write_csv(temporary / "scores.csv")
+            (temporary / "transfer.html").write_text(page, encoding="utf-8")
+    if json:
+        rows = {"level": level, "weights": answer.frame().to_dicts(), "notes": list(answer.notes)}
+        print_json(rows | ({"compared": compared.to_dicts()} if compared is not None else {}))
+        return
+    print_fitted(answer, compared)
+    if output is not None:
+        _wrote(f"{output}/ (scores.csv, evidence.csv, transfer.html)")
 
 
 @transfer.command

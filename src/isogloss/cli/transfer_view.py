@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from isogloss.report import Card
+    from isogloss.transfer.fitted import FittedTransfer
     from isogloss.transfer.measured import MeasuredTransfer
     from isogloss.transfer.pair import PairTransfer, Per
     from isogloss.transfer.predict import Prediction
@@ -44,6 +45,29 @@ def print_measured(found: MeasuredTransfer, anchor: float | None, per: Per) -> N
         rows = [[run, why] for run, why in found.problems.items()]
         print_table("\nRuns that cannot be used", ["run", "why"], rows, left=2)
     print_warnings(found.notes)
+
+
+def print_fitted(answer: FittedTransfer, compared: pl.DataFrame | None) -> None:
+    from isogloss.report.transfer_fitted import agreement_card
+    from isogloss.report.transfer_rows import score
+
+    frame = answer.frame().sort("tau", descending=True, nulls_last=True)
+    _bold(f"{frame.height} weights (tau), {answer.level:.0%} intervals; 0 is neutral")
+    rows = [
+        [
+            *(r["target"], r["source"]),
+            *("" if r[k] is None else score(r[k]) for k in ("tau", "low", "high")),
+            "not determined" if r["undetermined"] else score(r["fit"]),
+            "" if r["predicted"] is None else score(r["predicted"]),
+            f"{r['own']:.0%}",
+        ]
+        for r in frame.to_dicts()
+    ]
+    headers = ["target", "source", "tau", "from", "to", "the runs alone", "predicted", "from the runs"]
+    print_table("", headers, rows, left=2)
+    if compared is not None:
+        _plain(f"\nBeside what was measured: {agreement_card(compared).sentence}")
+    print_warnings(answer.notes)
 
 
 def print_helpers(found: Prediction) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from isogloss.errors import InputError
 from isogloss.report.card import Card
+from isogloss.report.transfer_fitted import agreement_card, fitted_card
 from isogloss.report.transfer_measured import measured_cards
 from isogloss.report.transfer_rows import Shown, shown_matrix, shown_prediction
 from isogloss.report.transfers import (
@@ -23,7 +24,10 @@ from isogloss.transfer.predict import FEWEST_SCORES, Prediction, predict, usable
 from isogloss.transfer.source import PUBLISHED
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from isogloss.transfer import TransferMatrix
+    from isogloss.transfer.fitted import FittedTransfer
     from isogloss.transfer.measured import MeasuredTransfer
     from isogloss.transfer.pair import Per
     from isogloss.transfer.validate import Validation
@@ -82,6 +86,20 @@ def measured_page(measured: MeasuredTransfer, anchor: float | None = None, per: 
     curves, *refused = cards
     whole = heatmap_card(shown, origin=f"Measured from {measured.source}, loss in {measured.unit}, per {per}")
     return [whole, curves, helpers_card(shown), symmetry_card(shown), *refused]
+
+
+def fitted_cards(found: FittedTransfer, compared: pl.DataFrame | None = None) -> list[Card]:
+    """Weights of a joint fit, and those that were measured too beside."""
+    cards = [fitted_card(found), *([agreement_card(compared)] if compared is not None else [])]
+    try:
+        matrix = found.matrix()
+    except InputError:
+        # Sources that are not languages have weights, and no place in a matrix of languages.
+        return cards
+    if not matrix.present().any():
+        return cards
+    shown = shown_matrix(matrix, language_order(matrix), level=found.level)
+    return [*cards, heatmap_card(shown, origin="BTS of the fitted weights"), helpers_card(shown)]
 
 
 def _cards(shown: Shown, found: Effects | str, origin: str, caveats: tuple[str, ...]) -> list[Card]:

@@ -36,7 +36,8 @@ def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> C
     best = max(shown.rows, key=lambda r: r.bts)
     worst = min(shown.rows, key=lambda r: r.bts)
     measured = len(shown.measured)
-    how = "all measured" if measured == len(shown.rows) else f"{measured:,} measured (outlined)"
+    kinds = {r.kind for r in shown.rows}
+    how = f"all {kinds.pop()}" if len(kinds) == 1 else f"{measured:,} measured (outlined)"
     title = f"{count(len(shown.rows), 'score')} among {count(len(shown.languages), 'language')}, {how}"
     return Card(
         id="matrix",

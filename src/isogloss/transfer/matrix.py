@@ -9,9 +9,10 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
+import polars as pl
 
 from isogloss import languages as _languages
-from isogloss.errors import InputError
+from isogloss.errors import InputError, unknown_name
 from isogloss.transfer.scores import weight_from_score
 
 # By 2 (same script) + (same family).
@@ -34,6 +35,19 @@ class Weights:
     """`(K, K)` of str: the matrix's own kind ("published", "predicted"), "assumed", or "" on the diagonal."""
     notes: tuple[str, ...]
     """How the assumed pairs were filled."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopSources:
+    """For every target its k sources of highest score, and how often each source is among them."""
+
+    k: int
+    helpers: pl.DataFrame
+    """One row per target and source that may be in its top k: `score`, `kind`, `rank` (1 is best; the mean rank of a
+    tie), and `certain`, whether it is there however its ties fall."""
+    counts: pl.DataFrame
+    """One row per source, most helpful first: the `targets` that have a score of it, and of how many of these it is
+    among the top k: `certain`, `possible` (both bounds of ties), `expected` (ties broken at random)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +91,50 @@ class TransferMatrix:
         relation, present = relations(self.languages), self.present()
         cells = {name: self.bts[present & (relation == i)] for i, name in enumerate(RELATIONS)}
         return {name: (float(found.mean()) if len(found) else np.nan, len(found)) for name, found in cells.items()}
+
+    def top_sources(self, k: int = 5, *, kinds: Sequence[str] | None = None) -> TopSources:
+        """Every target's `k` best sources, of scores of these `kinds` (default: all), and how often each is among them.
+
+        Equal scores are ties: of scores printed to one decimal it is not known which is higher.
+        Raises InputError for a k below 1 and an unknown kind.
+        """
+        if k < 1:
+            raise InputError(f"at least 1 source must be asked for, got {k}", where="k")
+        known = sorted({str(kind) for kind in self.kind.ravel()} - {""})
+        for kind in kinds or ():
+            if kind not in known:
+                raise unknown_name("kind of score", kind, known, where="kinds")
+        used = self.present() & (np.isin(self.kind.astype(str), known if kinds is None else list(kinds)))
+        scores = np.where(used, self.bts, np.nan)
+        # [target, source]: scores of the same target that are higher, and that are equal (its own among them).
+        above = (scores[:, None, :] > scores[:, :, None]).sum(axis=2)
+        equal = (scores[:, None, :] == scores[:, :, None]).sum(axis=2)
+        certain, possible = used & (above + equal <= k), used & (above < k)
+        expected = np.where(used, np.clip((k - above) / np.maximum(equal, 1), 0.0, 1.0), 0.0)
+        names = np.array(self.languages)
+        target, source = np.nonzero(possible)
+        helpers = pl.DataFrame(
+            {
+                "target": names[target].tolist(),
+                "source": names[source].tolist(),
+                "score": scores[possible],
+                "kind": self.kind[possible].astype(str).tolist(),
+                "rank": (above + (equal + 1) / 2)[possible],
+                "certain": certain[possible],
+            }
+        ).sort("target", "rank", "source")
+        counts = pl.DataFrame(
+            {
+                "source": names.tolist(),
+                "certain": certain.sum(axis=0),
+                "possible": possible.sum(axis=0),
+                "expected": expected.sum(axis=0),
+                "targets": used.sum(axis=0),
+            }
+        )
+        order = ["expected", "possible", "source"]
+        kept = counts.filter(pl.col("targets") > 0).sort(order, descending=[True, True, False])
+        return TopSources(k, helpers, kept)
 
     def weights_for(self, languages: Sequence[str]) -> Weights:
         """Weights among these languages (any spelling); pairs that the matrix lacks are assumed.
