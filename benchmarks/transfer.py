@@ -1,6 +1,6 @@
 """Whether unmeasured transfer scores are predicted better than by means and forests, and with honest intervals.
 
-    python benchmarks/transfer.py [--worlds 60] [--jobs 2] [--quick]
+    python benchmarks/transfer.py [--worlds 60] [--first 0] [--jobs 2] [--only SECTION] [--trusted] [--quick]
 
 Simulated: 20 real languages a world, with their real features, and scores made of script, family, targets, sources, a
 smooth function of distance and grammar, and what is of the pair alone; 5, 10 or 20 % of the pairs are measured, with
@@ -10,7 +10,8 @@ target, as source, and both; predictions are judged against the true scores. Bes
 describes are worlds that it does not: heavy tails, no kinship and no script, targets that multiply sources, and one
 direction unlike the other. ATLAS's forest has its own features for every pair, the left-out language's too: gains by
 adaptation of target and of source, their difference, and a fine-tuning delta of the pair, each correlating at about
-0.7 with the truth. It is also given, as is the model, all features together.
+0.7 with the truth. So the model is judged three times: with its own features of languages, with ATLAS's, and with
+all; and the forest twice, with either.
 
 Published: the 72 measured scores of ATLAS's matrix. Needs scikit-learn for the forest.
 """
@@ -18,17 +19,17 @@ Published: the 72 measured scores of ATLAS's matrix. Needs scikit-learn for the 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from typing import Any
 
 import numpy as np
 import polars as pl
-from measure import Row, timed, write
+from measure import RESULTS, Row, timed, write
 
 from isogloss import languages
 from isogloss.transfer import TransferMatrix
@@ -43,6 +44,8 @@ from isogloss.transfer.validate import FOREST, MODEL, validate
 KINDS = ("as assumed", "heavy tails", "no kinship", "multiplied", "one way")
 SHARES = (0.05, 0.10, 0.20)
 SIZE, LEFT_OUT = 20, 2
+# By the features that it has.
+FORESTS = {"own": "forest, own features", "ATLAS's": "forest, ATLAS's features"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,18 +143,21 @@ def judged(seed: int) -> pl.DataFrame:
     out = np.random.default_rng(seed).choice(world.matrix.languages, LEFT_OUT, replace=False).tolist()
     frames = []
     every = together(world.features, world.atlas)
-    for given, features, forest in (("own", world.features, world.atlas), ("all", every, every)):
+    labels = [pl.lit(seed).alias("world"), pl.lit(world.kind).alias("kind"), pl.lit(world.share).alias("share")]
+    for given, features in (("own", world.features), ("ATLAS's", world.atlas), ("all", every)):
         found = validate(
             world.matrix,
             features=features,
-            forest_features=forest,
             leave=("target", "source", "both"),
             languages=out,
             truth=world.truth,
+            with_forest=given in FORESTS,
         )
-        labels = [pl.lit(seed).alias("world"), pl.lit(world.kind).alias("kind"), pl.lit(world.share).alias("share")]
         frames.append(found.cells.with_columns(*labels, features=pl.lit(given)))
-    return pl.concat(frames)
+    # The cells are the same, whatever the features: every frame has both forests beside.
+    there = {name: frame[FOREST] for name, frame in zip(FORESTS, frames, strict=False) if FOREST in frame.columns}
+    forests = [values.alias(FORESTS[name]) for name, values in there.items()]
+    return pl.concat([frame.drop(FOREST, strict=False).with_columns(*forests) for frame in frames])
 
 
 # --- the answer -----------------------------------------------------------------------------------------------
@@ -159,8 +165,8 @@ def judged(seed: int) -> pl.DataFrame:
 
 def summary(held: pl.DataFrame) -> dict[str, dict[str, float]]:
     """By method, rmse over all cells, R2 about each world's mean, and in how many worlds the model's rmse is the
-    lower one; of the model's intervals the coverage, over cells and as the worst tenth of worlds."""
-    methods = [MODEL, *BASELINES, *([FOREST] if FOREST in held.columns else [])]
+    lower one; of the model's intervals the coverage, and its standard error from the worlds' differences."""
+    methods = [MODEL, *BASELINES, *(name for name in FORESTS.values() if name in held.columns)]
     square = {m: (pl.col(m) - pl.col("score")) ** 2 for m in methods}
     inside = (pl.col("low") <= pl.col("score")) & (pl.col("score") <= pl.col("high"))
     worlds = held.group_by("world").agg(
@@ -183,18 +189,18 @@ def summary(held: pl.DataFrame) -> dict[str, dict[str, float]]:
     return out
 
 
-def simulated(worlds: int, jobs: int) -> Iterator[Row]:
+def simulated(worlds: range, jobs: int) -> Iterator[Row]:
     begin, frames = time.perf_counter(), []
     # The workers are started anew, to read this: their matrices are too small for threads.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for i, frame in enumerate(pool.map(judged, range(worlds))):
+        for i, frame in enumerate(pool.map(judged, worlds)):
             frames.append(frame)
             if (i + 1) % 5 == 0:
-                print(f"  {i + 1} of {worlds} worlds, {time.perf_counter() - begin:.0f} s", flush=True)
+                print(f"  {i + 1} of {len(worlds)} worlds, {time.perf_counter() - begin:.0f} s", flush=True)
     held = pl.concat(frames)
     seconds = time.perf_counter() - begin
-    for given in ("own", "all"):
+    for given in (*FORESTS, "all"):
         some = held.filter(features=given)
         cuts: list[tuple[str, pl.DataFrame]] = [("", some)]
         cuts += [(f", {way} left out", some.filter(left_out=way)) for way in ("target", "source", "both")]
@@ -205,9 +211,9 @@ def simulated(worlds: int, jobs: int) -> Iterator[Row]:
                 yield Row(f"{given} features{name}", seconds, repeats=cut["world"].n_unique(), details=summary(cut))
 
 
-def published() -> Iterator[Row]:
+def published(trusts: tuple[float, ...]) -> Iterator[Row]:
     """ATLAS's measured scores, with the forest's scores of other pairs unused, or used a little."""
-    for trust in (0.0, 0.001):
+    for trust in trusts:
         row, found = timed(
             f"published, measured scores, trust {trust:g}",
             lambda trust=trust: validate(TransferMatrix.published(), trust_predicted=trust, with_forest=not trust),
@@ -223,15 +229,29 @@ def published() -> Iterator[Row]:
 
 
 def hundred(repeats: int) -> Iterator[Row]:
-    """9,900 cells with their intervals, features included."""
+    """Cells with their intervals, features included: of 5, 100 (9,900 cells) and 400 languages."""
     matrix = TransferMatrix.published()
-    more = [e.code for e in languages.all_languages() if e.utf8_bytes and e.utf8_bytes > 1e9]
-    codes = list(dict.fromkeys([*matrix.languages, *more]))[:100]
+    more = [e.code for e in languages.all_languages() if e.utf8_bytes]
+    codes = list(dict.fromkeys([*matrix.languages, *more]))
+    for count, again in ((5, repeats), (400, 1)):
+        some = codes[:count]
+        what = f"predict {count} languages from 72 scores"
+        yield timed(what, lambda some=some: predict(matrix, some), repeats=again)[0]
+    codes = codes[:100]
     row, found = timed("predict 100 languages from 72 scores", lambda: predict(matrix, codes), repeats=repeats)
     yield row
     yield timed("suggest 10 pairs of 9,900", lambda: suggest(found, count=10), repeats=repeats)[0]
     full = replace(matrix, kind=np.where(matrix.kind == "predicted", "measured", matrix.kind))
     yield timed("predict 100 languages from 1,406 scores", lambda: predict(full, codes), repeats=repeats)[0]
+
+
+def kept(rows: list[Row]) -> list[Row]:
+    """The rows of earlier runs that these do not replace."""
+    path = RESULTS / "transfer.json"
+    if not path.exists():
+        return []
+    new = {row.what for row in rows}
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if row["what"] not in new]
 
 
 def show(rows: list[Row]) -> None:
@@ -244,21 +264,28 @@ def show(rows: list[Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=60)
+    parser.add_argument("--first", type=int, default=0, help="the first world, so that other worlds can be seen")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="three worlds, and nothing is written")
+    parser.add_argument("--only", choices=("simulated", "published", "predict"), help="the rest stays as it was")
+    parser.add_argument("--trusted", action="store_true", help="published scores with the forest's too: minutes more")
     asked = parser.parse_args()
     if not forest_there():
         print("scikit-learn is not installed: no forest beside.")
-    rows: list[Row] = []
-    sections: list[tuple[str, Any]] = [("simulated", simulated(3 if asked.quick else asked.worlds, asked.jobs))]
-    sections += [("published", published()), ("hundred", hundred(1 if asked.quick else 3))]
-    for name, section in sections:
+    worlds = range(asked.first, asked.first + (3 if asked.quick else asked.worlds))
+    sections = {
+        "simulated": simulated(worlds, asked.jobs),
+        "predict": hundred(1 if asked.quick else 3),
+        "published": published((0.0, 0.001) if asked.trusted else (0.0,)),
+    }
+    for name, section in sections.items():
+        if asked.only not in (None, name):
+            continue
         print(f"{name} ...", flush=True)
         found = list(section)
         show(found)
-        rows += found
         if not asked.quick:
-            write("transfer", rows)
+            write("transfer", [*kept(found), *found])
 
 
 if __name__ == "__main__":

@@ -12,9 +12,18 @@ from scipy import stats
 from isogloss.errors import InputError
 from isogloss.transfer import TransferMatrix, weight_from_score
 from isogloss.transfer.baselines import column_mean, row_and_column, row_mean, same_relation
-from isogloss.transfer.effects_model import NEUTRAL, Observed, error_variance, fit_effects, prior_sd
+from isogloss.transfer.effects_model import (
+    NEUTRAL,
+    Observed,
+    Whitening,
+    concerned,
+    error_variance,
+    fit_effects,
+    log_marginal,
+    prior_sd,
+)
 from isogloss.transfer.features import PairFeatures
-from isogloss.transfer.importance import importance_draws, thinned
+from isogloss.transfer.importance import importance_draws, tempered, thinned
 from isogloss.transfer.mixture import Mixture, score_of, y_of
 from isogloss.transfer.pair_design import design
 from isogloss.transfer.predict import predict
@@ -76,6 +85,33 @@ def test_importance_draws_find_a_known_posterior() -> None:
     assert 1 / (weights**2).sum() > 100
 
 
+def test_importance_draws_find_a_narrow_ridge() -> None:
+    """Far from the prior, a thirtieth as wide, and correlated, in as many dimensions as the model has scales."""
+    dimensions = 9
+    covariance = 0.03**2 * (0.1 * np.eye(dimensions) + 0.9)
+    precision, mean = np.linalg.inv(covariance), np.linspace(-1.5, 1.5, dimensions)
+    points, weights = importance_draws(
+        lambda u: float(-0.5 * (u - mean) @ precision @ (u - mean)), dimensions, seed=0, size=128, rounds=5
+    )
+    assert 1 / (weights**2).sum() > 100
+    total = np.linalg.inv(precision + np.eye(dimensions))
+    expected = total @ precision @ mean
+    np.testing.assert_allclose(weights @ points, expected, atol=0.01)
+    centred = points - weights @ points
+    np.testing.assert_allclose((weights[:, None] * centred).T @ centred, total, atol=0.25 * total.max())
+
+
+def test_tempered_weights_count_for_enough_draws() -> None:
+    """Also where most points are hopeless, as draws of the prior are."""
+    rng = np.random.default_rng(0)
+    logs = np.concatenate([-1000 * rng.random(100), rng.normal(0, 10, 100)])
+    weights = tempered(logs, 20.0)
+    assert 1 / (weights**2).sum() == pytest.approx(20, rel=0.05)
+    assert weights[:100].sum() < 0.5
+    flat = np.zeros(50)
+    np.testing.assert_allclose(tempered(flat, 20.0), 1 / 50)
+
+
 def test_thinning_keeps_the_weights() -> None:
     weights = np.array([0.5, 0.0, 0.3, 0.2])
     places, thin = thinned(weights, 50, np.random.default_rng(0))
@@ -122,6 +158,20 @@ def test_moments_are_those_of_the_gaussian_process(case: tuple[TransferMatrix, n
     drawn = np.cov(draws.T)
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     assert np.abs((drawn - expected) / scale).max() < 0.06
+
+
+def test_languages_without_scores_do_not_change_what_scales_are_likely() -> None:
+    """The marginal likelihood of a few languages' scores, from all languages' columns and from theirs alone."""
+    table, size = design(made()), len(CODES)
+    rng = np.random.default_rng(4)
+    cells = np.array([1 * size + 2, 2 * size + 1, 5 * size + 2, 8 * size + 5, 1 * size + 8])
+    observed = Observed(cells, rng.normal(-0.8, 0.2, 5), np.full(5, 0.05**2), np.zeros(5, dtype=bool))
+    scales = {"features": 0.1, "smooth": 0.1, "target": 0.2, "source": 0.1, "pair": 0.1, "noise": 0.0}
+    scales |= {"target kin": 0.7, "source kin": 0.2, "mutual": 0.4}
+    few, seen = concerned(table, observed)
+    assert (few.size, few.width) == (4, table.width - 12)
+    found = log_marginal(Whitening(few, seen), scales, prior_sd(few, scales))
+    assert found == pytest.approx(log_marginal(Whitening(table, observed), scales, prior_sd(table, scales)))
 
 
 def test_effects_of_kin_are_alike_a_priori() -> None:
@@ -304,6 +354,26 @@ def test_the_published_scores_of_a_left_out_language_are_predicted_better_than_b
         assert scores[MODEL]["rmse"] < 0.95 * best
         # 72 cells of nine languages, far from independent.
         assert 0.75 < scores[MODEL]["coverage"] < 0.99
+
+
+def test_of_a_known_truth_a_language_without_scores_is_judged_too() -> None:
+    features = made()
+    matrix, truth = world(features, 1)
+    alone = np.isin(np.arange(len(CODES)), [2])
+    bts = np.where(alone[:, None] | alone, np.nan, matrix.bts)
+    found = validate(
+        replace(matrix, bts=bts),
+        features=features,
+        leave=("both",),
+        languages=[CODES[2]],
+        truth=truth,
+        with_forest=False,
+    )
+    assert found.cells.height == 18
+    with pytest.raises(InputError, match="10 x 10 true scores"):
+        validate(matrix, features=features, truth=truth[:5])
+    with pytest.raises(InputError, match="nothing to predict"):
+        validate(replace(matrix, bts=bts), features=features, leave=("target",), languages=[CODES[2]])
 
 
 def test_baselines_are_what_they_say() -> None:

@@ -8,7 +8,7 @@ from isogloss.errors import InputError
 from isogloss.report.card import Card
 from isogloss.report.transfer_fitted import agreement_card, fitted_card
 from isogloss.report.transfer_measured import measured_cards
-from isogloss.report.transfer_rows import Shown, shown_matrix, shown_prediction
+from isogloss.report.transfer_rows import shown_matrix, shown_prediction
 from isogloss.report.transfers import (
     effects_card,
     heatmap_card,
@@ -46,9 +46,14 @@ def matrix_cards(matrix: TransferMatrix, *, source: str, order: Order = "family"
     model = predict(matrix, seed=seed) if enough else None
     shown = shown_matrix(matrix, language_order(matrix, order), model)
     published = source == PUBLISHED
-    return _cards(
-        shown, _effects(matrix, seed), ATLAS if published else f"Scores of {source}", CAVEATS if published else ()
-    )
+    origin = ATLAS if published else f"Scores of {source}"
+    return [
+        heatmap_card(shown, origin=origin, caveats=CAVEATS if published else ()),
+        helpers_card(shown),
+        sources_card(shown, matrix.top_sources()),
+        symmetry_card(shown),
+        effects_card(shown, _effects(matrix, seed)),
+    ]
 
 
 def prediction_cards(
@@ -100,16 +105,6 @@ def fitted_cards(found: FittedTransfer, compared: pl.DataFrame | None = None) ->
         return cards
     shown = shown_matrix(matrix, language_order(matrix), level=found.level)
     return [*cards, heatmap_card(shown, origin="BTS of the fitted weights"), helpers_card(shown)]
-
-
-def _cards(shown: Shown, found: Effects | str, origin: str, caveats: tuple[str, ...]) -> list[Card]:
-    return [
-        heatmap_card(shown, origin=origin, caveats=caveats),
-        helpers_card(shown),
-        sources_card(shown),
-        symmetry_card(shown),
-        effects_card(shown, found),
-    ]
 
 
 def _effects(matrix: TransferMatrix, seed: int) -> Effects | str:

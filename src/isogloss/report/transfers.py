@@ -23,6 +23,7 @@ from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
 from isogloss.report.words import NOTHING, count, flops, language_names, listed, percent
 
 if TYPE_CHECKING:
+    from isogloss.transfer import TopSources
     from isogloss.transfer.effects import Effects
     from isogloss.transfer.validate import Validation
 
@@ -91,8 +92,8 @@ def helpers_card(shown: Shown) -> Card:
     )
 
 
-def sources_card(shown: Shown) -> Card:
-    """How helpful each language is, and how receptive."""
+def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
+    """How helpful each language is, and how receptive; how often it is among a target's `top` sources."""
     names, codes = shown.names, list(shown.languages)
     given = {c: [r.bts for r in shown.rows if r.source == c] for c in codes}
     taken = {c: [r.bts for r in shown.rows if r.target == c] for c in codes}
@@ -109,6 +110,14 @@ def sources_card(shown: Shown) -> Card:
             "Sources that help it": [f"{sum(v > 0 for v in taken[c])} of {len(taken[c])}" for c in ranked],
         }
     )
+    if top is not None:
+        counts = {r["source"]: r for r in top.counts.to_dicts()}
+        often = [
+            f"{counts[c]['certain']}"
+            + (f" to {counts[c]['possible']}" if counts[c]["possible"] > counts[c]["certain"] else "")
+            for c in ranked
+        ]
+        table = table.with_columns(pl.Series(f"Targets in whose top {top.k} it is", often))
     return Card(
         id="languages",
         title="Helpful and receptive languages",
@@ -117,6 +126,9 @@ def sources_card(shown: Shown) -> Card:
         f"between {'sources' if spread[0] > spread[1] else 'targets'} (standard deviations).",
         table=table,
         formats=dict.fromkeys(table.columns[1:], "number"),
+        notes=(f"Where scores are printed alike, a source may or may not be in a target's top {top.k}.",)
+        if top is not None
+        else (),
     )
 
 

@@ -1,5 +1,6 @@
 """Transfer between languages: scores, weights, and where each comes from."""
 
+from isogloss.transfer.matrix import TopSources as TopSources
 from isogloss.transfer.matrix import TransferMatrix as TransferMatrix
 from isogloss.transfer.matrix import Weights as Weights
 from isogloss.transfer.scores import ratio_from_score as ratio_from_score

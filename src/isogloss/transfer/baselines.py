@@ -74,7 +74,7 @@ def forest(scores: np.ndarray, columns: np.ndarray, *, seed: int = 0) -> np.ndar
 
 def forest_columns(table: Design) -> np.ndarray:
     """The pair's features, as the effects model has them."""
-    return table.columns[:, table.groups["features"]]
+    return table.pair[:, table.groups["features"]]
 
 
 def _effects(scores: np.ndarray, shrink: float) -> np.ndarray:

@@ -11,7 +11,8 @@ certain are too short.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import special
@@ -86,14 +87,14 @@ class Posterior:
     """What the weighted draws of the scales count for, before thinning."""
 
     def view(self, draw: Draw, cells: np.ndarray) -> View:
-        turned, columns = reverse(self.design.size), self.design.columns
+        turned = reverse(self.design.size)
         gain, back = (gains[cells] for gains in self._gains(draw.scales))
-        y = np.zeros(len(columns))
+        y = np.zeros(self.design.size**2)
         y[self.observed.cell] = self.observed.y - NEUTRAL
-        basis = columns[cells]
+        basis = self.design.rows(cells)
         # Only a few cells were measured, this way or the other.
         moved = (gain != 0) | (back != 0)
-        other = back[moved, None] * columns[turned[cells[moved]]]
+        other = back[moved, None] * self.design.rows(turned[cells[moved]])
         basis[moved] = (1 - gain[moved, None]) * basis[moved] - other
         variance, mutual = draw.scales["pair"] ** 2, draw.scales["mutual"]
         return View(
@@ -105,9 +106,36 @@ class Posterior:
 
     def moments(self, draw: Draw, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of y `(cells,)` at a draw."""
-        seen = self.view(draw, cells)
+        mean = NEUTRAL + self.design.times(draw.mean[None])[0, cells]
+        variance = self._variance(draw)[cells] + draw.scales["pair"] ** 2
+        moved = np.flatnonzero(self._measured[cells])
+        seen = self.view(draw, cells[moved])
         spread = seen.basis @ draw.root
-        return seen.offset + seen.basis @ draw.mean, np.einsum("ij,ij->i", spread, spread) + seen.own
+        mean[moved] = seen.offset + seen.basis @ draw.mean
+        variance[moved] = np.einsum("ij,ij->i", spread, spread) + seen.own
+        return mean, variance
+
+    @cached_property
+    def _measured(self) -> np.ndarray:
+        """`(K * K,)` of bool: measured this way or the other."""
+        measured = np.zeros(self.design.size**2, dtype=bool)
+        measured[self.observed.cell] = True
+        return measured | measured[reverse(self.design.size)]
+
+    def _variance(self, draw: Draw) -> np.ndarray:
+        """Of what columns add up to `(K * K,)`, from the blocks of the covariance: effects of languages are tables."""
+        size = self.design.size
+        of_pair, of_target, of_source = self.design.split(draw.root)
+        columns = self.design.pair
+        table = np.einsum("ij,ij->i", columns @ (of_pair @ of_pair.T), columns).reshape(size, size)
+        by_target = columns.reshape(size, size, -1)
+        with_target, with_source = of_target @ of_pair.T, of_source @ of_pair.T
+        table += 2 * np.matmul(by_target, with_target[:, :, None])[..., 0]
+        table += 2 * np.einsum("tsi,si->ts", by_target, with_source)
+        table += 2 * of_target @ of_source.T
+        table += np.einsum("ij,ij->i", of_target, of_target)[:, None]
+        table += np.einsum("ij,ij->i", of_source, of_source)
+        return np.maximum(table.ravel(), 0.0)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Joint draws of y `(n, K * K)`."""
@@ -116,25 +144,31 @@ class Posterior:
         for draw, count in zip(self.draws, rng.multinomial(n, weights / weights.sum()), strict=True):
             if count:
                 out.append(self._sample(draw, int(count), rng))
-        return rng.permutation(np.concatenate(out)) if out else np.empty((0, len(self.design.columns)))
+        return rng.permutation(np.concatenate(out)) if out else np.empty((0, self.design.size**2))
 
     def _sample(self, draw: Draw, n: int, rng: np.random.Generator) -> np.ndarray:
-        seen = self.view(draw, np.arange(len(self.design.columns)))
+        size, moved = self.design.size, np.flatnonzero(self._measured)
+        seen = self.view(draw, moved)
         weights = draw.mean + rng.normal(size=(n, len(draw.mean))) @ draw.root.T
+        y = NEUTRAL + self.design.times(weights)
+        y[:, moved] = seen.offset + weights @ seen.basis.T
+        own = np.full(size**2, draw.scales["pair"] ** 2)
+        shared = own * draw.scales["mutual"]
+        own[moved], shared[moved] = seen.own, seen.shared
         # Both directions at once: a common part, and one of each direction's own.
-        turned = reverse(self.design.size)
-        correlation = np.divide(seen.shared, np.sqrt(seen.own * seen.own[turned]) + 1e-300)
+        turned = reverse(size)
+        correlation = np.divide(shared, np.sqrt(own * own[turned]) + 1e-300)
         angle = np.arcsin(np.clip(correlation, -1, 1)) / 2
-        z = rng.normal(size=(n, len(seen.own)))
-        error = np.sqrt(seen.own) * (np.cos(angle) * z + np.sin(angle) * z[:, turned])
-        return seen.offset + weights @ seen.basis.T + error
+        z = rng.normal(size=y.shape)
+        y += np.sqrt(own) * (np.cos(angle) * z + np.sin(angle) * z[:, turned])
+        return y
 
     def _gains(self, scales: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """What a pair's error takes over from the misfit of its own observation, and of the other direction's.
 
         P (P + V)^-1 by cell, with P the covariance of the two directions and V that of their errors.
         """
-        precision = np.zeros(len(self.design.columns))
+        precision = np.zeros(self.design.size**2)
         precision[self.observed.cell] = 1 / error_variance(self.observed, scales["noise"])
         own = scales["pair"] ** 2 * precision
         back = own[reverse(self.design.size)]
@@ -145,14 +179,16 @@ class Posterior:
 
 def fit_effects(design: Design, observed: Observed, *, seed: int = 0) -> Posterior:
     names = [name for name in SCALES if name != "noise" or observed.unsure.any()]
-    whitening = _Whitening(design, observed)
+    narrow, seen = concerned(design, observed)
+    few = Whitening(narrow, seen)
 
     def likelihood(u: np.ndarray) -> float:
         scales = _scales(u, names)
-        return _log_marginal(whitening, scales, prior_sd(design, scales))
+        return log_marginal(few, scales, prior_sd(narrow, scales))
 
     points, weights = importance_draws(likelihood, len(names) + len(SHARES), seed=seed)
     places, thin = thinned(weights, DRAWS, np.random.default_rng(seed))
+    whitening = Whitening(design, observed)
     draws = []
     for place, weight in zip(places, thin, strict=True):
         scales = _scales(points[place], names)
@@ -161,9 +197,17 @@ def fit_effects(design: Design, observed: Observed, *, seed: int = 0) -> Posteri
     return Posterior(design, observed, tuple(draws), float(1 / (weights**2).sum()))
 
 
+def concerned(design: Design, observed: Observed) -> tuple[Design, Observed]:
+    """Without the languages that have no score, whose effects say nothing about the scales."""
+    target, source = np.divmod(observed.cell, design.size)
+    languages = np.unique([target, source])
+    cell = np.searchsorted(languages, target) * len(languages) + np.searchsorted(languages, source)
+    return design.among(languages), replace(observed, cell=cell)
+
+
 def prior_sd(design: Design, scales: Mapping[str, float]) -> np.ndarray:
     """Of every column's weight."""
-    sd = np.empty(design.columns.shape[1])
+    sd = np.empty(design.width)
     sd[design.groups["intercept"]] = INTERCEPT
     linear = design.groups["features"]
     sd[linear] = scales["features"] / np.sqrt(max(linear.stop - linear.start, 1))
@@ -189,7 +233,7 @@ def _scales(u: np.ndarray, names: list[str]) -> dict[str, float]:
     return {"noise": 0.0, **found, **dict(zip(SHARES, shares, strict=True))}
 
 
-class _Whitening:
+class Whitening:
     """Observed rows whose errors (of the pair and of the observation) are made independent, of variance 1."""
 
     def __init__(self, design: Design, observed: Observed) -> None:
@@ -198,7 +242,7 @@ class _Whitening:
         other = place[reverse(design.size)[observed.cell]]
         self.second = np.flatnonzero((other >= 0) & (other < np.arange(len(other))))
         self.first = other[self.second]
-        self.rows = np.column_stack([design.columns[observed.cell], observed.y - NEUTRAL])
+        self.rows = np.column_stack([design.rows(observed.cell), observed.y - NEUTRAL])
         self.observed = observed
 
     def __call__(self, scales: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray, float]:
@@ -212,7 +256,7 @@ class _Whitening:
         return rows[:, :-1], rows[:, -1], float(np.log(diagonal).sum())
 
 
-def _log_marginal(whitening: _Whitening, scales: Mapping[str, float], sd: np.ndarray) -> float:
+def log_marginal(whitening: Whitening, scales: Mapping[str, float], sd: np.ndarray) -> float:
     rows, y, log_root = whitening(scales)
     rows *= sd
     wide = rows.shape[1] > rows.shape[0]
@@ -227,9 +271,7 @@ def _log_marginal(whitening: _Whitening, scales: Mapping[str, float], sd: np.nda
     return float(-0.5 * squares - np.log(np.diag(root)).sum() - log_root)
 
 
-def _column_weights(
-    whitening: _Whitening, scales: Mapping[str, float], sd: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _column_weights(whitening: Whitening, scales: Mapping[str, float], sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean of the column weights, and a root of their covariance."""
     rows, y, _ = whitening(scales)
     rows *= sd

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -28,37 +30,67 @@ class FeatureTable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """`columns` `(K * K, columns)`, cell t K + s for target t and source s; `groups` says which columns are whose.
+    """What y is linear in, by cell t K + s for target t and source s; `groups` says which columns are whose.
 
-    Effects of languages stand in the basis of the kinship's eigenvectors, where they are independent a priori:
-    `kinship` holds the eigenvalue of each of the K columns of "target", and of "source".
+    The first columns are of the pair: `pair` `(K * K, columns)`. Those of "target" and "source" are the rows t and s
+    of `vectors` `(K, K)`, the kinship's eigenvectors, where effects are independent a priori; `kinship` holds their
+    eigenvalues.
     """
 
     size: int
-    columns: np.ndarray
+    pair: np.ndarray
+    vectors: np.ndarray
     groups: Mapping[str, slice]
     kinship: np.ndarray
     names: tuple[str, ...]
     """Of the columns of "features"."""
 
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """All of them, `(K * K, columns)`: a gigabyte for 400 languages."""
+        return self.rows(np.arange(self.size**2))
+
+    @property
+    def width(self) -> int:
+        return self.pair.shape[1] + 2 * self.size
+
+    def rows(self, cells: np.ndarray) -> np.ndarray:
+        target, source = np.divmod(cells, self.size)
+        return np.hstack([self.pair[cells], self.vectors[target], self.vectors[source]])
+
+    def among(self, languages: np.ndarray) -> Design:
+        """The same model of these languages (places, sorted): fewer effects, and features standardised as before."""
+        kinship = (self.vectors[languages] * self.kinship) @ self.vectors[languages].T
+        cells = (languages[:, None] * self.size + languages).ravel()
+        return _assembled(self.pair[cells], kinship, self.groups["features"].stop, self.names)
+
+    def times(self, weights: np.ndarray) -> np.ndarray:
+        """`(n, K * K)` from column weights `(n, columns)`, without the columns of languages."""
+        of_pair, of_target, of_source = self.split(weights.T)
+        effects = of_target.T[:, :, None] + of_source.T[:, None, :]
+        return of_pair.T @ self.pair.T + effects.reshape(len(weights), -1)
+
+    def split(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Column weights `(columns, n)` as those of the pair's columns, and effects of targets and of sources."""
+        first = self.pair.shape[1]
+        target, source = weights[first : first + self.size], weights[first + self.size :]
+        return weights[:first], self.vectors @ target, self.vectors @ source
+
 
 def design(features: FeatureTable) -> Design:
     size = len(features.languages)
     linear, names = _standardised(features)
-    values, vectors = np.linalg.eigh(features.kinship)
-    each = np.eye(size)
-    parts = {
-        "intercept": np.ones((size * size, 1)),
-        "features": linear,
-        "smooth": _waves(linear),
-        "target": np.repeat(each, size, axis=0) @ vectors,
-        "source": np.tile(each, (size, 1)) @ vectors,
-    }
-    ends = np.cumsum([part.shape[1] for part in parts.values()])
-    groups = {
-        name: slice(int(end) - part.shape[1], int(end)) for (name, part), end in zip(parts.items(), ends, strict=True)
-    }
-    return Design(size, np.hstack(list(parts.values())), groups, np.maximum(values, 0.0), names)
+    pair = np.hstack([np.ones((size * size, 1)), linear, _waves(linear)])
+    return _assembled(pair, features.kinship, 1 + linear.shape[1], names)
+
+
+def _assembled(pair: np.ndarray, kinship: np.ndarray, smooth: int, names: tuple[str, ...]) -> Design:
+    """`smooth`: the first column of the smooth part."""
+    size, width = len(kinship), pair.shape[1]
+    values, vectors = np.linalg.eigh(kinship)
+    edges = (0, 1, smooth, width, width + size, width + 2 * size)
+    groups = {name: slice(*ends) for name, ends in zip(GROUPS, pairwise(edges), strict=True)}
+    return Design(size, pair, vectors, groups, np.maximum(values, 0.0), names)
 
 
 def _standardised(features: FeatureTable) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError
@@ -66,6 +68,35 @@ class Prediction:
         scores = self.median.copy()
         np.fill_diagonal(scores, 0.0)
         return Weights(self.languages, weight_from_score(scores), self.kind, self.notes)
+
+    def matrix(self) -> TransferMatrix:
+        """The medians and standard deviations, of kind "predicted" where nothing was measured."""
+        return TransferMatrix(self.languages, self.median, self.kind, self.sd)
+
+    def frame(self) -> pl.DataFrame:
+        """One row per pair: target, source, bts (the median), low, high, sd, kind."""
+        target, source = np.nonzero(~np.eye(len(self.languages), dtype=bool))
+        return pl.DataFrame(
+            {
+                "target": [self.languages[t] for t in target],
+                "source": [self.languages[s] for s in source],
+                "bts": self.median[target, source],
+                "low": self.low[target, source],
+                "high": self.high[target, source],
+                "sd": self.sd[target, source],
+                "kind": self.kind[target, source].astype(str).tolist(),
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer, with the keys that `isogloss transfer predict --json` documents."""
+        return {
+            "level": self.level,
+            "scores": self.frame().to_dicts(),
+            "coefficients": {name: {"mean": m, "sd": sd} for name, (m, sd) in self.coefficients.items()},
+            "scales": dict(self.scales),
+            "notes": list(self.notes),
+        }
 
 
 def predict(
@@ -213,12 +244,13 @@ def _prediction(
 def _contributions(posterior: Posterior, cells: np.ndarray, mean: np.ndarray) -> dict[str, np.ndarray]:
     table = posterior.design
     weights = np.array([draw.weight for draw in posterior.draws]) @ np.array([draw.mean for draw in posterior.draws])
-    part = {name: table.columns[cells, at] @ weights[at] for name, at in table.groups.items()}
+    of_pair, of_target, of_source = table.split(weights[:, None])
+    # The intercept is the first column.
     out = {
-        "intercept": part["intercept"] + NEUTRAL,
-        "features": part["features"] + part["smooth"],
-        "target": part["target"],
-        "source": part["source"],
+        "intercept": np.full(len(cells), of_pair[0, 0] + NEUTRAL),
+        "features": table.pair[cells, 1:] @ of_pair[1:, 0],
+        "target": of_target[cells // table.size, 0],
+        "source": of_source[cells % table.size, 0],
     }
     return {**out, "pair": mean - sum(out.values())}
 

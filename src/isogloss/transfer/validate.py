@@ -80,13 +80,12 @@ def validate(
     train, judged = usable(matrix, trust_predicted), usable(matrix, 0.0)
     if judged.sum() < 2 * FEWEST_SCORES:
         raise InputError(f"a validation needs at least 6 measured scores, got {judged.sum()}", where="matrix")
-    concerned = np.flatnonzero((train | judged).any(axis=0) | (train | judged).any(axis=1))
+    known = _known(matrix, truth)
+    # Of a known truth, a language without any score can be asked for too.
+    concerned = np.flatnonzero((train | judged | known).any(axis=0) | (train | judged | known).any(axis=1))
     codes = tuple(matrix.languages[i] for i in concerned)
-    matrix, train, judged = (
-        _narrowed(matrix, concerned),
-        train[concerned][:, concerned],
-        judged[concerned][:, concerned],
-    )
+    matrix = _narrowed(matrix, concerned)
+    train, judged, known = (each[concerned][:, concerned] for each in (train, judged, known))
     truth = None if truth is None else truth[concerned][:, concerned]
     table = design(subset(features if features is not None else default_features(codes), codes))
     columns = None
@@ -96,13 +95,20 @@ def validate(
     out = [i for i, code in enumerate(codes) if code in chosen]
     frames = []
     for way in leave:
-        for fold, (gone, asked) in enumerate(_folds(way, judged, out, truth is not None, seed)):
+        for fold, gone in enumerate(_folds(way, judged, out, seed)):
+            asked = gone & (judged if truth is None else known)
             if not asked.any() or (train & ~gone & judged).sum() < FEWEST_SCORES:
                 continue
             if progress is not None:
                 progress(f"{way} {fold + 1}")
             found = _fold(matrix, table, columns, train & ~gone, asked, truth, trust_predicted, level, seed)
             frames.append(found.insert_column(0, pl.Series("left_out", [way] * found.height)))
+    if not frames:
+        raise InputError(
+            "nothing to predict: no language left out has scores while 3 others remain",
+            where="languages",
+            hint="Leave out languages that have measured scores.",
+        )
     held = pl.concat(frames)
     return Validation(_summary(held), held, level, _notes(trust_predicted))
 
@@ -113,17 +119,21 @@ def _narrowed(matrix: TransferMatrix, at: np.ndarray) -> TransferMatrix:
     return TransferMatrix(tuple(matrix.languages[i] for i in at), matrix.bts[grid], matrix.kind[grid], sd)
 
 
-def _folds(
-    way: Left, judged: np.ndarray, out: list[int], known: bool, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What is gone, and what is asked for. Of a `known` truth every cell is asked for that is gone."""
+def _known(matrix: TransferMatrix, truth: np.ndarray | None) -> np.ndarray:
+    size = len(matrix.languages)
+    if truth is None:
+        return np.zeros((size, size), dtype=bool)
+    if truth.shape != (size, size):
+        raise InputError(f"{size} languages need {size} x {size} true scores, got {truth.shape}", where="truth")
+    return np.isfinite(truth) & ~np.eye(size, dtype=bool)
+
+
+def _folds(way: Left, judged: np.ndarray, out: list[int], seed: int) -> Iterator[np.ndarray]:
+    """What is gone in each fold, `(K, K)`."""
     size = len(judged)
-    off_diagonal = ~np.eye(size, dtype=bool)
     if way == "pair":
         fold = np.random.default_rng(seed).permutation(size * size).reshape(size, size) % PAIR_FOLDS
-        for i in range(PAIR_FOLDS):
-            gone = fold == i
-            yield gone, gone & (off_diagonal if known else judged)
+        yield from (fold == i for i in range(PAIR_FOLDS))
         return
     for i in out:
         gone = np.zeros((size, size), dtype=bool)
@@ -131,7 +141,7 @@ def _folds(
             gone[i] = True
         if way in ("source", "both"):
             gone[:, i] = True
-        yield gone, gone & (off_diagonal if known else judged)
+        yield gone
 
 
 def _fold(
