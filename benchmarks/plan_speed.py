@@ -23,7 +23,7 @@ from scipy.optimize import minimize
 
 from isogloss.laws import Atlas
 from isogloss.numerics import jax, jnp
-from isogloss.planning.allocate import Allocation, Allocator, _losses, starting_mixtures
+from isogloss.planning.allocate import Allocation, Allocator, capped_losses, starting_mixtures
 from isogloss.planning.constraints import Box, box_of, constraints_of, into_box, most_tokens
 from isogloss.planning.evidence import ground
 from isogloss.planning.question import read_question
@@ -62,7 +62,7 @@ def task_of(path: Path) -> Task:
 @jax.value_and_grad
 def _objective(x: Any, law: Atlas, U: Any, weights: Any, C: float, ceiling: float) -> Any:
     tokens = jnp.exp(x)
-    return weights @ _losses(law, U, ceiling, tokens, C / (6 * tokens.sum()))
+    return weights @ capped_losses(law, U, ceiling, tokens, C / (6 * tokens.sum()))
 
 
 def slsqp(task: Task) -> tuple[float, int]:

@@ -21,7 +21,7 @@ KINDS = {"given", "measured", "published", "predicted", "assumed"}
 
 
 def ask(languages: Any, flops: float = 1e21, **more: Any) -> Plan:
-    return plan({"budget": {"flops": flops}, "languages": languages, **more})
+    return plan({"budget": {"flops": flops}, "languages": languages, **more}, draws=0)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_nothing_is_stronger_than_what_it_rests_on() -> None:
 def test_accelerator_hours_at_an_assumed_utilisation() -> None:
     hours = {"gpu": "H100", "gpu_hours": 1000}
     kinds = [
-        plan({"budget": {**hours, **more}, "languages": {"English": {"tokens": "100T"}}}).kind_of("C")
+        plan({"budget": {**hours, **more}, "languages": {"English": {"tokens": "100T"}}}, draws=0).kind_of("C")
         for more in ({}, {"utilisation": 0.3})
     ]
     assert kinds == ["assumed", "given"]
@@ -103,7 +103,7 @@ def test_transfer_that_nobody_measured(mixed: Plan) -> None:
     assert not warned(ask({"English": {"tokens": "100T"}, "French": {"tokens": "100T"}}), "not measured")
 
 
-def test_plans_are_point_estimates_and_say_so(mixed: Plan) -> None:
+def test_plans_without_draws_are_point_estimates_and_say_so(mixed: Plan) -> None:
     assert warned(mixed, "no intervals")
     assert mixed.to_dict()["uncertainty"] is None
     assert warned(mixed, "repeated", "wide")

@@ -17,7 +17,7 @@ def ask(
     needs: dict[str, dict[str, Any]] | None = None, limits: dict[str, Any] | None = None, flops: float = 1e21
 ) -> Plan:
     languages = {code: (needs or {}).get(code, {}) for code in LANGUAGES}
-    return plan({"budget": {"flops": flops}, "languages": languages, "limits": limits or {}})
+    return plan({"budget": {"flops": flops}, "languages": languages, "limits": limits or {}}, draws=0)
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,12 @@ from isogloss.errors import InputError
 from isogloss.fitting import Fit, fit
 from isogloss.laws.base import Law, Value, coefficient
 from isogloss.planning import Plan, plan
+from isogloss.planning.flat import FLAT, flat_range
 from isogloss.report import Card, fit_cards, picture_of_plan, plan_cards, save_picture, to_html
 from isogloss.report.javascript import bundle
 from isogloss.report.plan_charts import row_height
 from isogloss.report.plan_rows import top_rows
-from isogloss.report.plans import FLAT, flat_range
+from isogloss.report.plans import flat_sizes
 from isogloss.report.specs import panels
 from isogloss.report.words import about, cell, language_names, listed, per_cent, percent, quantity, value
 
@@ -40,7 +41,7 @@ def baltic() -> Plan:
 def hundred() -> Plan:
     by_text = sorted(languages.all_languages(), key=lambda entry: -(entry.utf8_bytes or 0))
     codes = ["eng_Latn", *(e.code for e in by_text if e.code != "eng_Latn")][:100]
-    return plan({"budget": "1e24", "languages": codes})
+    return plan({"budget": "1e24", "languages": codes, "assumptions": {"transfer": "published"}}, draws=20)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_warnings_stand_open_before_the_cards(baltic: Plan) -> None:
 
 def test_plan_cards_repeat_the_plans_numbers(baltic: Plan) -> None:
     cards = plan_cards(baltic)
-    assert [c.id for c in cards] == ["plan", "mixture", "losses", "size", "alternatives", "evidence"]
+    assert [c.id for c in cards] == ["plan", "mixture", "losses", "size", "alternatives", "regret", "evidence"]
     assert f"Train {about(baltic.N)} parameters on {quantity(baltic.D)} tokens" in cards[0].sentence
     table = card(cards, "mixture").table
     assert table is not None
@@ -166,12 +167,38 @@ def test_evidence_is_counted_and_complete(baltic: Plan) -> None:
 
 
 def test_flat_range_is_where_the_profile_says(baltic: Plan) -> None:
-    low, high = flat_range(baltic)
-    assert low < baltic.N < high
-    x, y = np.log(baltic.profile["N"].to_numpy()), baltic.profile["objective"].to_numpy()
-    for end in (low, high):
-        assert np.interp(np.log(end), x, y) == pytest.approx(baltic.objective * (1 + FLAT))
-    assert f"{about(low)} to {about(high)}" in card(plan_cards(baltic), "size").sentence
+    N, y = baltic.profile["N"].to_numpy(), baltic.profile["objective"].to_numpy()
+    flat = flat_range(N, y)
+    assert flat.low < baltic.N < flat.high
+    assert not flat.open_low
+    for end in (flat.low, flat.high):
+        assert np.interp(np.log(end), np.log(N), y) == pytest.approx(baltic.objective * (1 + FLAT))
+    over_draws = flat_sizes(baltic)
+    assert f"{about(over_draws.low)} to {about(over_draws.high)}" in card(plan_cards(baltic), "size").sentence
+    middle = len(N) // 2
+    assert flat_range(N[middle - 1 : middle + 2], np.array([1.0, 1.001, 1.002])).open_high
+
+
+def test_regret_is_told_as_the_draws_have_it(baltic: Plan) -> None:
+    unsure = baltic.uncertainty
+    assert unsure is not None
+    shown = card(plan_cards(baltic), "regret")
+    assert shown.table is not None
+    by_name = dict(zip(shown.table["Mixture"], shown.table.iter_rows(named=True), strict=True))
+    assert by_name["this plan"]["Mean regret, %"] == pytest.approx(unsure.regret.mean())
+    assert by_name["UniMax"]["Plan is better, % of draws"] == pytest.approx(unsure.plan_better("unimax"))
+    assert per_cent(unsure.interval(unsure.regret).high) in shown.sentence
+    for lack in unsure.lacks:
+        assert any(lack in note for note in shown.notes)
+
+
+def test_a_plan_without_draws_shows_no_intervals() -> None:
+    bare = plan({"budget": "1e20", "languages": ["Estonian", "Finnish"]}, draws=0)
+    cards = plan_cards(bare)
+    assert "regret" not in [c.id for c in cards]
+    assert "draws" not in without_scripts(to_html("t", "s", cards))
+    flat = flat_range(bare.profile["N"].to_numpy(), bare.profile["objective"].to_numpy())
+    assert flat_sizes(bare) == flat
 
 
 def test_mixtures_that_break_the_caps_are_named_as_such(baltic: Plan) -> None:

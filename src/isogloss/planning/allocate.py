@@ -67,7 +67,7 @@ class Allocator:
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
         """Expected loss of every language `(K,)` for N parameters and all of C spent on `shares`."""
         tokens = shares * self.C / (6 * N)
-        return np.asarray(_losses(self.law, jnp.asarray(self.U), self.ceiling, jnp.asarray(tokens), N))
+        return np.asarray(capped_losses(self.law, jnp.asarray(self.U), self.ceiling, jnp.asarray(tokens), N))
 
     def best(self, box: Box, starts: Sequence[np.ndarray], D_start: float) -> Allocation:
         """The least weighted loss in the box from every start mixture; `D_start` tokens to begin with.
@@ -119,12 +119,8 @@ class Allocator:
         size = len(shares)
         if state.multipliers is None:
             state.multipliers = np.zeros(2 * size + 2)
+        limits = limits_of(box)
         with np.errstate(divide="ignore"):
-            limits = {
-                "low": jnp.log(jnp.asarray(box.share_low)),
-                "high": jnp.log(jnp.asarray(box.share_high)),
-                "N": jnp.log(jnp.asarray([max(box.N_low, 1e-300), box.N_high])),
-            }
             upper = np.log(box.tokens_high)
         # One token of a language is as little as matters.
         bounds = list(zip(np.minimum(0.0, upper - 1), upper, strict=True))
@@ -153,7 +149,7 @@ class Allocator:
 
         options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 30}
         x = minimize(value_and_gradient, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-        return x, np.asarray(_violations(x, self.C, limits))
+        return x, np.asarray(violations(x, self.C, limits))
 
     def _allocation(self, x: np.ndarray, box: Box) -> Allocation:
         tokens = np.exp(x)
@@ -173,8 +169,18 @@ def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int,
     return [0.9 * p + 0.1 * even for p in (*named.values(), *random)]
 
 
+def limits_of(box: Box) -> dict[str, Any]:
+    """The inequalities of `violations`, in logarithms."""
+    with np.errstate(divide="ignore"):
+        return {
+            "low": jnp.log(jnp.asarray(box.share_low)),
+            "high": jnp.log(jnp.asarray(box.share_high)),
+            "N": jnp.log(jnp.asarray([max(box.N_low, 1e-300), box.N_high])),
+        }
+
+
 @partial(jax.jit, static_argnums=2)
-def _losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> Any:
+def capped_losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> Any:
     """Losses `(K,)` for `tokens` `(K,)` of each language: the law's, and no higher than a uniform guess's."""
     seen = saturated(tokens, U, law.lambda_)
     D_eff = law.effective_tokens(seen, seen[None, :], 0.0)
@@ -187,7 +193,7 @@ def _losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> Any:
 
 
 @jax.jit
-def _violations(x: Any, C: Any, limits: dict[str, Any]) -> Any:
+def violations(x: Any, C: Any, limits: dict[str, Any]) -> Any:
     """How far each inequality is broken `(2 K + 2,)`, in logarithms; at most zero where it holds."""
     log_D = jax.nn.logsumexp(x)
     log_p = x - log_D
@@ -211,8 +217,8 @@ def _augmented(
 ) -> tuple[Any, Any]:
     def value(x: Any) -> Any:
         tokens = jnp.exp(x)
-        objective = weights @ _losses(law, U, ceiling, tokens, C / (6 * tokens.sum()))
-        pushed = jnp.maximum(0.0, multipliers + rho * _violations(x, C, limits))
+        objective = weights @ capped_losses(law, U, ceiling, tokens, C / (6 * tokens.sum()))
+        pushed = jnp.maximum(0.0, multipliers + rho * violations(x, C, limits))
         return objective + ((pushed**2 - multipliers**2) / (2 * rho)).sum()
 
     return jax.value_and_grad(value)(x)

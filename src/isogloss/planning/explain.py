@@ -8,8 +8,10 @@ import numpy as np
 
 from isogloss.planning.allocate import NOTHING, Allocation
 from isogloss.planning.constraints import Box
-from isogloss.planning.evidence import Evidence, Ground, counted, some, weakest
+from isogloss.planning.evidence import Ground
+from isogloss.planning.kinds import Evidence, counted, some, weakest
 from isogloss.planning.question import Question
+from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
 
@@ -71,8 +73,10 @@ def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
     return out
 
 
-def warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray) -> list[str]:
-    out = ["this plan has no intervals yet: every number is a point estimate."]
+def warnings(
+    top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray, unsure: Uncertainty | None, draws: int
+) -> list[str]:
+    out = [_how_sure(basis, unsure, draws)]
     low, high = basis.N_range
     if not low <= top.N <= high:
         out.append(
@@ -101,4 +105,19 @@ def warnings(top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray
     starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < NOTHING and w > 0]
     if starved:
         out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
+    return out
+
+
+def _how_sure(basis: Ground, unsure: Uncertainty | None, draws: int) -> str:
+    lacks = [*basis.laws.lacks, *basis.transfer.lacks]
+    if not draws:
+        return "this plan has no intervals: it was asked for none (draws = 0)."
+    if unsure is None:
+        why = "; ".join(lacks) or "nothing that it rests on is uncertain, as far as it is told"
+        return f"this plan has no intervals: {why}."
+    out = f"the intervals hold {'; '.join(unsure.varies)}."
+    if unsure.lacks:
+        out += f" Not in them: {'; '.join(unsure.lacks)}."
+    if unsure.settled < unsure.count:
+        out += f" The search of {unsure.count - unsure.settled} of {unsure.count} draws did not settle."
     return out

@@ -7,61 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
-from isogloss.planning.hardware import PEAK_FLOPS
-from isogloss.units import Kind, parse_quantity
-
-
-def _quantity(kind: Kind) -> BeforeValidator:
-    """People write quantities as text, "10B tokens", and in the wrong unit at times."""
-    return BeforeValidator(lambda value: parse_quantity(value, kind))
-
-
-Flops = Annotated[float, _quantity("flops")]
-Count = Annotated[float, _quantity("count")]
-Tokens = Annotated[float, _quantity("tokens")]
-Bytes = Annotated[float, _quantity("bytes")]
-Parameters = Annotated[float, _quantity("parameters")]
-
-
-def _known_gpu(name: str) -> str:
-    by_folded = {known.casefold(): known for known in PEAK_FLOPS}
-    if name.casefold() not in by_folded:
-        raise unknown_name("accelerator", name, PEAK_FLOPS)
-    return by_folded[name.casefold()]
-
+from isogloss.planning.budget import Budget, Bytes, LanguageTarget, OwnAccelerator, Parameters, Positive, Strict, Tokens
 
 Share = Annotated[float, Field(gt=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Positive
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Budget(_Strict):
-    """FLOPs, or accelerator-hours of a known accelerator at a utilisation."""
-
-    flops: Flops | None = None
-    gpu: Annotated[str, AfterValidator(_known_gpu)] | None = None
-    gpu_hours: Count | None = None
-    utilisation: Annotated[float, Field(gt=0, le=1)] = 0.4
-
-    @property
-    def C(self) -> float:
-        """Training FLOPs."""
-        if self.flops is not None:
-            return self.flops
-        assert self.gpu is not None
-        assert self.gpu_hours is not None
-        return PEAK_FLOPS[self.gpu] * 3600 * self.gpu_hours * self.utilisation
-
-
-class LanguageNeed(_Strict):
+class LanguageNeed(Strict):
     """What the user wants of one language, and the text there is of it."""
 
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
@@ -75,31 +31,51 @@ class LanguageNeed(_Strict):
     fit: str | None = None
 
 
-class Limits(_Strict):
+class Limits(Strict):
     max_epochs: Epochs = 4.0
     min_share: Share | None = None
     min_params: Parameters = 1e6
     max_params: Parameters = 1e13
 
 
-class Assumptions(_Strict):
+# Where transfer weights come from; any other text is the path of a matrix.
+TRANSFER = ("predicted", "published", "none")
+
+
+class Assumptions(Strict):
     """Which published numbers the plan rests on where there are no runs of one's own."""
 
     laws: Literal["multi-vocab-mono-train", "mono-vocab-mono-train", "multi-vocab-unimax-train"] = (
         "multi-vocab-mono-train"
     )
-    transfer: Literal["published", "none"] = "published"
+    transfer: Annotated[str, Field(min_length=1)] = "predicted"
+    """"predicted", "published", "none", or a transfer matrix: a table, or a folder that `isogloss transfer` wrote."""
     dose: Literal["equal", "linear"] = "equal"
     repetition_decay: Positive | None = None
     capacity: Literal["none", "k-law"] = "none"
     temperature: Positive = 3.33
     vocabulary: Annotated[int, Field(gt=1)] = 64_512
 
+    def located(self, folder: Path, where: str) -> Assumptions:
+        """With a matrix of transfer found from the folder of the question file. InputError if there is none."""
+        if self.transfer in TRANSFER:
+            return self
+        place = folder / Path(self.transfer).expanduser()
+        if place.exists():
+            return self.model_copy(update={"transfer": str(place)})
+        guess = unknown_name("transfer", self.transfer, TRANSFER, where=f"{where}, assumptions.transfer")
+        raise InputError(
+            f"{self.transfer!r} is none of {', '.join(TRANSFER)}, and there is no {place}",
+            where=guess.where,
+            hint=f"{guess.hint} Or give a folder that `isogloss transfer` wrote, or a table of scores.",
+        )
 
-class Question(_Strict):
+
+class Question(Strict):
     """What `plan` answers. `languages` is keyed by canonical code."""
 
     title: str = ""
+    accelerators: Mapping[str, OwnAccelerator] = Field(default_factory=dict)
     budget: Budget
     languages: dict[str, LanguageNeed]
     limits: Limits = Limits()
@@ -137,10 +113,10 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
         raw["budget"] = {"flops": raw["budget"]}
     raw["languages"], spelled = _canonical(raw.get("languages"), where)
     try:
-        question = Question.model_validate(raw)
+        question = Question.model_validate(raw, context={"accelerators": raw.get("accelerators")})
     except ValidationError as error:
         raise _translated(error, where, spelled) from None
-    _check_budget(question.budget, where)
+    _check_budget(question, where)
     if not any(need.weight for need in question.languages.values()):
         raise InputError("every language has weight 0", where=f"{where}, languages", hint="Weigh at least one above 0.")
     # A fit is named relative to the question file that names it.
@@ -156,7 +132,8 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
                 )
             need = need.model_copy(update={"fit": str(place)})
         located[code] = need
-    return question.model_copy(update={"languages": located})
+    assumptions = question.assumptions.located(folder, where)
+    return question.model_copy(update={"languages": located, "assumptions": assumptions})
 
 
 def _canonical(listed: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -184,12 +161,14 @@ def _canonical(listed: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]
     return out, spelled
 
 
-def _check_budget(budget: Budget, where: str) -> None:
-    place = f"{where}, budget"
-    if budget.flops is not None and (budget.gpu or budget.gpu_hours):
-        raise InputError("both flops and gpu are given", where=place, hint="Keep one of them.")
-    if budget.flops is None and not (budget.gpu and budget.gpu_hours):
-        raise InputError("no budget", where=place, hint='Give flops = "3e22", or gpu = "H100" with gpu_hours = 20000.')
+def _check_budget(question: Question, where: str) -> None:
+    for code in question.budget.target or {}:
+        if code not in question.languages:
+            raise InputError(
+                f"{code} has a target and is not among the languages",
+                where=f"{where}, budget.target",
+                hint=f"Add it to the languages, or set a target for one of {', '.join(list(question.languages)[:5])}.",
+            )
 
 
 def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) -> InputError:
@@ -204,7 +183,8 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
         return InputError(cause.what, where=place, hint=cause.hint)
     if first["type"] == "extra_forbidden":
         owner = {
-            "budget": Budget,
+            "accelerators": OwnAccelerator,
+            "budget": LanguageTarget if keys[1:2] == ["target"] else Budget,
             "limits": Limits,
             "assumptions": Assumptions,
             "languages": LanguageNeed,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 import numpy as np
 
-from isogloss.report.plan_rows import CAPPED, FREE, MIXTURES, PLAN, Row
+from isogloss.report.plan_rows import CAPPED, FREE, MIXTURES, PLAN, Row, central
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, PERCENT_LABELS, even_ticks, log_axis, rows
 from isogloss.report.words import about, loss, per_cent, quantity, times
 
@@ -99,9 +100,14 @@ def losses_chart(shown: list[Row]) -> Any:
         for r in shown
         for name, value in [(PLAN, r.loss), *r.naive_losses.items()]
     ]
-    values = [d["loss"] for d in dots]
+    spans = [
+        {"language": r.name, "loss": r.loss_bounds[0], "end": r.loss_bounds[1], "is": _span(r.loss_bounds)}
+        for r in shown
+        if r.loss_bounds
+    ]
+    values = [d["loss"] for d in dots] + [v for span in spans for v in (span["loss"], span["end"])]
     names = [PLAN, *(n for n in MIXTURES.values() if n in {d["mixture"] for d in dots})]
-    return (
+    points = (
         alt.Chart(rows(dots))
         .mark_point(filled=True, opacity=0.9)
         .encode(
@@ -125,8 +131,16 @@ def losses_chart(shown: list[Row]) -> Any:
             ),
             tooltip=[_tip("language", "N"), _tip("mixture", "N"), _tip("is", "N", "loss")],
         )
-        .properties(width="container", height=row_height(len(shown)) * len(shown))
     )
+    size = {"width": "container", "height": row_height(len(shown)) * len(shown)}
+    if not spans:
+        return points.properties(**size)
+    bars = (
+        alt.Chart(rows(spans))
+        .mark_rule(style="plan", strokeWidth=5, opacity=0.25)
+        .encode(y=_languages(shown, grid=True), x="loss:Q", x2="end:Q", tooltip=[_tip("is", "N", "interval")])
+    )
+    return alt.layer(bars, points).properties(**size)
 
 
 def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -> Any:
@@ -151,6 +165,7 @@ def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -
     return alt.layer(
         *_outside(plan, domain, x),
         _band(flat, "band", x),
+        *_best_sizes(plan, domain, x, height),
         curve.mark_line(clip=True),
         curve.mark_point(size=220, opacity=0),
         dot.mark_point(size=90, opacity=1),
@@ -158,8 +173,22 @@ def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -
     ).properties(width="container", height=height)
 
 
+def _best_sizes(plan: Plan, domain: tuple[float, float], x: Any, height: int) -> list[Any]:
+    """A bar along the foot: where the draws have their best size."""
+    unsure = plan.uncertainty
+    if unsure is None:
+        return []
+    N = unsure.interval(unsure.N)
+    if N.high <= domain[0] or N.low >= domain[1]:
+        return []
+    words = f"{central(unsure.level)} of the best sizes: {_span((N.low, N.high), about)}"
+    span = [{"N": max(N.low, domain[0]), "end": min(N.high, domain[1]), "is": words}]
+    foot = alt.Chart(rows(span)).encode(x=x, y=alt.value(height - 5), tooltip=[_tip("is", "N", "draws")])
+    return [foot.mark_rule(style="plan", strokeWidth=6, opacity=0.7).encode(x2="end:Q")]
+
+
 def naive_chart(plan: Plan) -> Any:
-    """Mean loss of each mixture, hollow where it repeats text beyond a cap."""
+    """Mean loss of each mixture, hollow where it repeats text beyond a cap; bars hold it relative to the plan's."""
     kept, broken = "within the caps", "beyond the caps"
     order = sorted(
         [(MIXTURES[a.name], a.objective, a.over_cap) for a in plan.alternatives] + [(PLAN, plan.objective, ())],
@@ -175,7 +204,8 @@ def naive_chart(plan: Plan) -> Any:
         for name, value, over in order
     ]
     y = alt.Y("mixture:N", sort=[d["mixture"] for d in dots], axis=alt.Axis(title=None, grid=True))
-    values = [d["loss"] for d in dots]
+    spans = _against_plan(plan)
+    values = [d["loss"] for d in dots] + [v for span in spans for v in (span["loss"], span["end"])]
     x = alt.X(
         "loss:Q",
         scale=alt.Scale(type="log", domain=[min(values) / 1.02, max(values) * 1.02], nice=False),
@@ -194,7 +224,25 @@ def naive_chart(plan: Plan) -> Any:
         .mark_point(size=95, opacity=1)
         .encode(y=y, x=x, color=colour, shape=shape, tooltip=[_tip("mixture", "N"), _tip("loss", "Q"), _tip("is", "N")])
     )
-    return alt.layer(rule, points, _numbers(dots, y)).properties(width="container", height=30 * len(dots))
+    bars = alt.Chart(rows(spans)).mark_rule(style="plan", strokeWidth=5, opacity=0.25).encode(y=y, x=x, x2="end:Q")
+    layers = [rule, *([bars] if spans else []), points, _numbers(dots, y)]
+    return alt.layer(*layers).properties(width="container", height=30 * len(dots))
+
+
+def _against_plan(plan: Plan) -> list[dict[str, Any]]:
+    """Draws of a mixture's loss over the plan's, on the plan's scale: what both have in common tells nothing here."""
+    unsure = plan.uncertainty
+    if unsure is None:
+        return []
+    ratios = {name: unsure.interval(loss / unsure.mean_loss) for name, loss in unsure.alternatives.items()}
+    return [
+        {"mixture": MIXTURES[name], "loss": plan.objective * r.low, "end": plan.objective * r.high}
+        for name, r in ratios.items()
+    ]
+
+
+def _span(bounds: tuple[float, float], write: Callable[[float], str] = loss) -> str:
+    return f"{write(bounds[0])} to {write(bounds[1])}"
 
 
 def _languages(shown: list[Row], *, grid: bool = False, named: bool = True) -> Any:

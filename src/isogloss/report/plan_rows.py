@@ -36,12 +36,16 @@ class Row:
     loss: float
     naive_shares: dict[str, float]
     naive_losses: dict[str, float]
+    loss_bounds: tuple[float, float] | None = None
+    """Of the plan's loss over the draws, where there are draws."""
 
 
 def all_rows(plan: Plan) -> list[Row]:
     """One row per language, the largest share first."""
     names = language_names(plan.languages)
     capped = at_cap(plan)
+    unsure = plan.uncertainty
+    bounds = None if unsure is None else np.array(unsure.bounds(unsure.loss)).T
     return [
         Row(
             name=names[plan.languages[i]],
@@ -53,6 +57,7 @@ def all_rows(plan: Plan) -> list[Row]:
             loss=float(plan.loss[i]),
             naive_shares={MIXTURES[a.name]: float(a.shares[i]) for a in plan.alternatives},
             naive_losses={MIXTURES[a.name]: float(a.loss[i]) for a in plan.alternatives},
+            loss_bounds=None if bounds is None else (float(bounds[i, 0]), float(bounds[i, 1])),
         )
         for i in by_share(plan)
     ]
@@ -85,3 +90,8 @@ def by_share(plan: Plan) -> np.ndarray:
 
 def at_cap(plan: Plan) -> np.ndarray:
     return plan.epochs >= plan.epoch_caps * (1 - CLOSE)
+
+
+def central(level: float) -> str:
+    """80 %: the part of the draws that an interval holds."""
+    return f"{100 * level:.3g}\u00a0%"

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 import numpy as np
 import polars as pl
 
+from isogloss.planning.flat import FLAT, FlatRange, flat_range
 from isogloss.report.card import Card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_evidence import evidence_card
-from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, top_rows
+from isogloss.report.plan_regret import regret_card
+from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
 from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity, times
 
 if TYPE_CHECKING:
     from isogloss.planning import Alternative, Plan
-
-# Losses this close to the best are the same to anyone who trains models.
-FLAT = 0.005
 
 
 def plan_cards(plan: Plan) -> list[Card]:
@@ -29,6 +29,7 @@ def plan_cards(plan: Plan) -> list[Card]:
         loss_card(plan),
         size_card(plan),
         naive_card(plan),
+        *([regret_card(plan)] if plan.uncertainty else []),
         evidence_card(plan),
     ]
 
@@ -39,7 +40,7 @@ def picture_of_plan(plan: Plan) -> Any:
     height = max(250, 22 * len(shown))
     # Bars side by side need the names once.
     epochs = epochs_chart(shown, named=False)
-    profile = profile_chart(plan, flat_range(plan), height=height).properties(
+    profile = profile_chart(plan, _ends(flat_sizes(plan)), height=height).properties(
         width=270, title=alt.TitleParams("Loss against size", frame="group")
     )
     parts = [
@@ -67,6 +68,7 @@ def answer_card(plan: Plan) -> Card:
         {
             "Quantity": [words for words, _, _ in quantities],
             "Value": [text for _, text, _ in quantities],
+            **_intervals(plan),
             "Evidence": [plan.kind_of(key) for _, _, key in quantities],
         }
     )
@@ -76,13 +78,29 @@ def answer_card(plan: Plan) -> Card:
         title="What to train",
         sentence=f"Train {about(plan.N)} parameters on {quantity(plan.D)} tokens; {_repetition(plan, names)}.",
         table=table,
-        formats={"Value": "number"},
+        formats={c: "number" for c in table.columns if c == "Value" or c.endswith("draws")},
         notes=(
             f"What holds the plan where it is: {'; '.join(holds) if holds else 'no limit, only the budget'}.",
             f"Loss is {plan.loss_unit}; the mean is weighted as the question says. "
             f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
     )
+
+
+def _intervals(plan: Plan) -> dict[str, list[str]]:
+    """The column beside the answer's numbers: what would be best in the draws, and the loss of this plan."""
+    unsure = plan.uncertainty
+    if unsure is None:
+        return {}
+    N, D, ratio, mean = (unsure.interval(v) for v in (unsure.N, unsure.D, unsure.D / unsure.N, unsure.mean_loss))
+    ranges = [
+        f"{quantity(N.low)} to {quantity(N.high)}",
+        f"{quantity(D.low)} to {quantity(D.high)}",
+        "",
+        f"{ratio.low:.3g} to {ratio.high:.3g}",
+        f"{loss(mean.low)} to {loss(mean.high)}",
+    ]
+    return {f"{central(unsure.level)} of draws": ranges}
 
 
 def mixture_card(plan: Plan) -> Card:
@@ -101,6 +119,7 @@ def mixture_card(plan: Plan) -> Card:
             "Language": [names[plan.languages[i]] for i in order],
             "Code": [plan.languages[i] for i in order],
             "Share, %": plan.shares[order],
+            **_bounds(plan, "shares", "Best", percent, order),
             "Tokens seen": (plan.shares * plan.D)[order],
             "Text available, tokens": plan.text[order],
             "Epochs": plan.epochs[order],
@@ -123,12 +142,25 @@ def mixture_card(plan: Plan) -> Card:
         notes=notes,
         formats={
             "Share, %": "percent",
+            **{c: "number" for c in table.columns if c.endswith("draws")},
             "Tokens seen": "quantity",
             "Text available, tokens": "quantity",
             "Epochs": "epochs",
             "Epoch cap": "epochs",
         },
     )
+
+
+def _bounds(
+    plan: Plan, of: Literal["shares", "loss"], name: str, write: Callable[[float], str], order: np.ndarray
+) -> dict[str, list[str]]:
+    """A column of a table: between what the draws are."""
+    unsure = plan.uncertainty
+    if unsure is None:
+        return {}
+    low, high = unsure.bounds(getattr(unsure, of))
+    spans = [f"{write(a)} to {write(b)}" for a, b in zip(low[order].tolist(), high[order].tolist(), strict=True)]
+    return {f"{name} in {central(unsure.level)} of draws": spans}
 
 
 def loss_card(plan: Plan) -> Card:
@@ -140,19 +172,24 @@ def loss_card(plan: Plan) -> Card:
             "Language": [names[plan.languages[i]] for i in order],
             "Weight, %": plan.weights[order],
             PLAN.capitalize(): plan.loss[order],
+            **_bounds(plan, "loss", "This plan", loss, order),
             **{name[0].upper() + name[1:]: values for name, values in columns.items()},
             "Evidence": [plan.kind_of(f"loss.{plan.languages[i]}") for i in order],
         }
     )
-    losses = [c for c in table.columns if c not in ("Language", "Weight, %", "Evidence")]
+    losses = [c for c in table.columns if table[c].dtype.is_float() and c != "Weight, %"]
+    spans = [c for c in table.columns if c.endswith("draws")]
     return Card(
         id="losses",
         title="Expected loss per language",
         sentence=_loss_sentence(plan, names),
         chart=losses_chart(all_rows(plan)),
         table=table,
-        notes=("Losses of different languages are not on one scale: compare marks within a row, not rows.",),
-        formats={**dict.fromkeys(losses, "loss"), "Weight, %": "percent"},
+        notes=(
+            "Losses of different languages are not on one scale: compare marks within a row, not rows.",
+            *_loss_bars(plan),
+        ),
+        formats={**dict.fromkeys(losses, "loss"), **dict.fromkeys(spans, "number"), "Weight, %": "percent"},
     )
 
 
@@ -161,10 +198,9 @@ def size_card(plan: Plan) -> Card:
         return Card(
             "size", "Loss against size at this budget", "The limits leave one size only: there is nothing to compare."
         )
-    low, high = flat = flat_range(plan)
-    sizes = plan.profile["N"]
-    start = f"{about(low)} or less" if low <= sizes[0] else about(low)
-    end = f"{about(high)} or more" if high >= sizes[-1] else about(high)
+    flat = flat_sizes(plan)
+    start = f"{about(flat.low)} or less" if flat.open_low else about(flat.low)
+    end = f"{about(flat.high)} or more" if flat.open_high else about(flat.high)
     inside = plan.N_range[0] <= plan.N <= plan.N_range[1]
     reach = f"{about(plan.N_range[0])} to {about(plan.N_range[1])} parameters"
     return Card(
@@ -172,8 +208,11 @@ def size_card(plan: Plan) -> Card:
         title="Loss against size at this budget",
         sentence=f"Any size from {start} to {end} is within {per_cent(FLAT)} of the best mean loss"
         + ("." if inside else f", but {about(plan.N)} is beyond the sizes behind the laws ({reach})."),
-        chart=profile_chart(plan, flat),
-        notes=(f"Each size with its own best mixture, at {flops(plan.C)} FLOPs. The laws come from {reach}.",),
+        chart=profile_chart(plan, _ends(flat)),
+        notes=(
+            f"Each size with its own best mixture, at {flops(plan.C)} FLOPs. The laws come from {reach}.",
+            *_best_sizes(plan),
+        ),
     )
 
 
@@ -195,26 +234,31 @@ def naive_card(plan: Plan) -> Card:
         sentence=_naive_sentence(plan, ranked),
         chart=naive_chart(plan),
         table=table,
-        notes=("All at the plan's own size and tokens.",),
+        notes=("All at the plan's own size and tokens.", *_naive_bars(plan)),
         formats={"Mean loss": "loss", "Against the plan, %": "number"},
     )
 
 
-def flat_range(plan: Plan) -> tuple[float, float]:
-    """Sizes between which the mean loss stays within FLAT of the best: straight lines in ln N between the
-    sizes of the profile, or its ends where the loss stays flat up to them."""
-    x = np.log(plan.profile["N"].to_numpy())
-    excess = plan.profile["objective"].to_numpy() / plan.objective - 1 - FLAT
-    best = int(np.argmin(excess))
-    ends = []
-    for side in (-1, 1):
-        k = best
-        while 0 <= k + side < len(x) and excess[k + side] <= 0:
-            k += side
-        outer = k + side
-        at_end = not 0 <= outer < len(x)
-        ends.append(x[k] if at_end else x[k] + (x[outer] - x[k]) * excess[k] / (excess[k] - excess[outer]))
-    return float(np.exp(ends[0])), float(np.exp(ends[1]))
+def flat_sizes(plan: Plan) -> FlatRange:
+    """Sizes as good as the best, averaged over the draws where there are draws."""
+    if plan.uncertainty is not None:
+        return plan.uncertainty.flat()
+    return flat_range(plan.profile["N"].to_numpy(), plan.profile["objective"].to_numpy())
+
+
+def _ends(flat: FlatRange) -> tuple[float, float]:
+    return flat.low, flat.high
+
+
+def _best_sizes(plan: Plan) -> list[str]:
+    unsure = plan.uncertainty
+    if unsure is None:
+        return []
+    N = unsure.interval(unsure.N)
+    return [
+        f"The bar at the foot: {central(unsure.level)} of the draws have their best size between {about(N.low)} and "
+        f"{about(N.high)}. The range above is of the loss averaged over the draws; the line is the plan's own law."
+    ]
 
 
 def _repetition(plan: Plan, names: dict[str, str]) -> str:
@@ -267,6 +311,18 @@ def _whose(which: np.ndarray, name: str, change: float) -> str:
     return (
         f"the loss of {int(which.sum())} of {len(which)} languages (most for {name}, {per_cent(change, signed=True)})"
     )
+
+
+def _loss_bars(plan: Plan) -> list[str]:
+    unsure = plan.uncertainty
+    return [] if unsure is None else [f"Bars hold {central(unsure.level)} of the draws of this plan's loss."]
+
+
+def _naive_bars(plan: Plan) -> list[str]:
+    unsure = plan.uncertainty
+    if unsure is None:
+        return []
+    return [f"Bars hold {central(unsure.level)} of the draws of each mixture's loss relative to the plan's."]
 
 
 def _naive_sentence(plan: Plan, ranked: list[Alternative]) -> str:

@@ -1,0 +1,147 @@
+"""The answer to a question: a plan, and the naive mixtures beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isogloss import languages as _languages
+from isogloss.files import finite, write_text
+from isogloss.planning.kinds import Evidence, Kind
+from isogloss.planning.uncertainty import Uncertainty
+from isogloss.units import format_quantity
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A naive mixture at the plan's own N and D."""
+
+    name: str
+    shares: np.ndarray
+    epochs: np.ndarray
+    loss: np.ndarray
+    objective: float
+    over_cap: tuple[str, ...]
+    """Languages that it repeats beyond the question's epoch cap."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Arrays are `(K,)`, in the order of `languages`. Losses are in `loss_unit`."""
+
+    title: str
+    languages: tuple[str, ...]
+    N: float
+    D: float
+    C: float
+    shares: np.ndarray
+    epochs: np.ndarray
+    epoch_caps: np.ndarray
+    text: np.ndarray
+    """Unique tokens available."""
+    loss: np.ndarray
+    weights: np.ndarray
+    objective: float
+    """The weighted mean loss, which the plan makes small."""
+    binds: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]
+    profile: pl.DataFrame
+    """The least objective at other sizes: N, D, objective; only sizes for which the text lasts."""
+    evidence: tuple[Evidence, ...]
+    warnings: tuple[str, ...]
+    loss_unit: str
+    N_range: tuple[float, float]
+    """The sizes behind the published laws: beyond them the plan extrapolates."""
+    starts: int
+    agree: int
+    uncertainty: Uncertainty | None = None
+    """None: not asked for, or nothing that the plan rests on has an interval."""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Plan for {len(self.languages)} languages at {self.C:.3g} FLOPs: N={format_quantity(self.N)}, "
+            f"D={format_quantity(self.D)} tokens, mean loss {self.objective:.4g}>"
+        )
+
+    def kind_of(self, quantity: str) -> Kind:
+        """The kind of evidence behind a number, such as "loss.ekk_Latn" or "N"."""
+        for item in self.evidence:
+            if item.quantity == quantity:
+                return item.kind
+        raise KeyError(quantity)
+
+    def summary(self) -> pl.DataFrame:
+        """One row per language, the largest share first; with draws, the bounds of share, epochs and loss."""
+        unsure = self.uncertainty
+        bounds: dict[str, np.ndarray] = {}
+        if unsure is not None:
+            for name, drawn in (("share", unsure.shares), ("epochs", unsure.epochs), ("loss", unsure.loss)):
+                bounds[f"{name}_low"], bounds[f"{name}_high"] = unsure.bounds(drawn)
+        frame = pl.DataFrame(
+            {
+                "language": self.languages,
+                "name": [_languages.get(code).short_name for code in self.languages],
+                "share": self.shares,
+                "tokens": self.shares * self.D,
+                "text": self.text,
+                "epochs": self.epochs,
+                "loss": self.loss,
+                "evidence": [self.kind_of(f"loss.{code}") for code in self.languages],
+                **bounds,
+            }
+        )
+        return frame.sort("share", descending=True, maintain_order=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer, with the keys that `isogloss plan --json` documents."""
+        by_language: Callable[[np.ndarray], dict[str, float]] = lambda values: {  # noqa: E731
+            code: float(v) for code, v in zip(self.languages, values, strict=True)
+        }
+        return {
+            "schema": SCHEMA,
+            "title": self.title,
+            "N": self.N,
+            "D": self.D,
+            "C": self.C,
+            "languages": {code: _languages.get(code).name for code in self.languages},
+            "shares": by_language(self.shares),
+            "tokens": by_language(self.shares * self.D),
+            "text": by_language(self.text),
+            "epochs": by_language(self.epochs),
+            "epoch_caps": by_language(self.epoch_caps),
+            "loss": by_language(self.loss),
+            "loss_unit": self.loss_unit,
+            "weights": by_language(self.weights),
+            "mean_loss": self.objective,
+            "uncertainty": self.uncertainty.to_dict() if self.uncertainty else None,
+            "binds": list(self.binds),
+            "alternatives": {
+                a.name: {
+                    "mean_loss": a.objective,
+                    "excess": a.objective / self.objective - 1,
+                    "shares": by_language(a.shares),
+                    "epochs": by_language(a.epochs),
+                    "loss": by_language(a.loss),
+                    "over_epoch_cap": list(a.over_cap),
+                }
+                for a in self.alternatives
+            },
+            "profile": self.profile.to_dicts(),
+            "evidence": {e.quantity: {"kind": e.kind, "source": e.source} for e in self.evidence},
+            "warnings": list(self.warnings),
+            "search": {"starts": self.starts, "agree": self.agree},
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write the plan as JSON, whole or not at all."""
+        path = Path(path)
+        write_text(path, json.dumps(finite(self.to_dict()), indent=1, ensure_ascii=False) + "\n")
+        return path
