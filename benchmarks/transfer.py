@@ -37,9 +37,9 @@ from isogloss.transfer.baselines import BASELINES, forest_there
 from isogloss.transfer.features import PairFeatures, pair_features
 from isogloss.transfer.matrix import relations
 from isogloss.transfer.mixture import score_of
-from isogloss.transfer.predict import predict
-from isogloss.transfer.suggest import suggest
-from isogloss.transfer.validate import FOREST, MODEL, validate
+from isogloss.transfer.prediction import predict
+from isogloss.transfer.suggestion import suggest
+from isogloss.transfer.validation import FOREST, MODEL, validate
 
 KINDS = ("as assumed", "heavy tails", "no kinship", "multiplied", "one way")
 SHARES = (0.05, 0.10, 0.20)

@@ -201,7 +201,7 @@ def test_published_weights_are_the_figures_own() -> None:
 
 @pytest.mark.parametrize("transfer", ["none", "predicted"])
 def test_one_language_needs_no_transfer(transfer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isogloss.transfer.predict.predict", None)
+    monkeypatch.setattr("isogloss.transfer.prediction.predict", None)
     assert transfer_of("eng_Latn", transfer=transfer).tau.tolist() == [[0.0]]
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from isogloss.errors import InputError
 from isogloss.transfer import TransferMatrix
-from isogloss.transfer.effects import Effects, effects
 from isogloss.transfer.matrix import relations
+from isogloss.transfer.relatedness import Effects, effects
 
 CODES = TransferMatrix.published().languages
 SIZE = len(CODES)

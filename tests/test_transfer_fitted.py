@@ -19,9 +19,9 @@ from isogloss.runs import read_runs
 from isogloss.transfer import TransferMatrix, score_from_weight, weight_from_score
 from isogloss.transfer.agreement import agreement
 from isogloss.transfer.features import PairFeatures
-from isogloss.transfer.fitted import FittedTransfer, apart, fitted
+from isogloss.transfer.joint import FittedTransfer, apart, fitted
 from isogloss.transfer.measured import measure as measure_pairs
-from isogloss.transfer.predict import Prediction, predict
+from isogloss.transfer.prediction import Prediction, predict
 from isogloss.transfer.shrinkage import Evidence, Normal, evidence_of, normal_of, product, together, widening
 
 DATA = Path(os.environ.get("ISOGLOSS_DATA", Path(__file__).parents[2] / "shared" / "data")) / "xscript_bilingual.csv"

@@ -26,9 +26,9 @@ from isogloss.transfer.features import PairFeatures
 from isogloss.transfer.importance import importance_draws, tempered, thinned
 from isogloss.transfer.mixture import Mixture, score_of, y_of
 from isogloss.transfer.pair_design import design
-from isogloss.transfer.predict import predict
-from isogloss.transfer.suggest import suggest
-from isogloss.transfer.validate import MODEL, validate
+from isogloss.transfer.prediction import predict
+from isogloss.transfer.suggestion import suggest
+from isogloss.transfer.validation import MODEL, validate
 
 CODES = (
     "eng_Latn", "fra_Latn", "deu_Latn", "spa_Latn", "rus_Cyrl",

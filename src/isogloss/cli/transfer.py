@@ -139,9 +139,9 @@ def fit(
     from isogloss.report import to_html
     from isogloss.report.transfer_pages import fitted_cards
     from isogloss.transfer import TransferMatrix
-    from isogloss.transfer.fitted import fitted
+    from isogloss.transfer.joint import fitted
     from isogloss.transfer.measured import MeasuredTransfer
-    from isogloss.transfer.predict import predict as predicted
+    from isogloss.transfer.prediction import predict as predicted
     from isogloss.transfer.source import EVIDENCE, write_matrix
 
     if output is not None:
@@ -228,9 +228,9 @@ def predict(
     from isogloss.files import check_folder, new_folder
     from isogloss.report import to_html
     from isogloss.report.transfer_pages import prediction_cards
-    from isogloss.transfer.predict import predict as make
+    from isogloss.transfer.prediction import predict as make
     from isogloss.transfer.source import EVIDENCE, write_matrix
-    from isogloss.transfer.validate import validate as judge
+    from isogloss.transfer.validation import validate as judge
 
     if output is not None:
         check_folder(output, marker=EVIDENCE)
@@ -308,8 +308,8 @@ def suggest(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.transfer.predict import predict as make
-    from isogloss.transfer.suggest import suggest as rank
+    from isogloss.transfer.prediction import predict as make
+    from isogloss.transfer.suggestion import suggest as rank
     from isogloss.units import parse_quantity
 
     flops = 6 * parse_quantity(params, "parameters") * parse_quantity(tokens, "tokens")
@@ -409,7 +409,7 @@ def _features(codes: list[str], evidence: TransferMatrix, text: list[str] | None
     """None where the packaged tables say all that is asked for."""
     from isogloss import languages
     from isogloss.transfer.features import pair_features
-    from isogloss.transfer.predict import union, usable
+    from isogloss.transfer.prediction import union, usable
 
     texts = {languages.resolve(name): path for name, path in name_values(text, "--text", "et=estonian.txt").items()}
     if not texts and not uriel:

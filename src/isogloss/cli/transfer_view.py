@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import polars as pl
 
     from isogloss.report import Card
-    from isogloss.transfer.fitted import FittedTransfer
+    from isogloss.transfer.joint import FittedTransfer
     from isogloss.transfer.measured import MeasuredTransfer
     from isogloss.transfer.pair import PairTransfer, Per
-    from isogloss.transfer.predict import Prediction
-    from isogloss.transfer.validate import Validation
+    from isogloss.transfer.prediction import Prediction
+    from isogloss.transfer.validation import Validation
 
 # Longer tables are for the page and for --json.
 MOST_TARGETS = 40

@@ -78,7 +78,7 @@ def _published(codes: tuple[str, ...]) -> KnownTransfer:
 def _predicted(codes: tuple[str, ...], chosen: str) -> KnownTransfer:
     """From the measured scores, published ones and the user's own, by the effects model."""
     # SciPy's and the features' tables load only where they are needed.
-    from isogloss.transfer.predict import predict
+    from isogloss.transfer.prediction import predict
 
     matrix, own = TransferMatrix.published(), chosen != PREDICTED
     if own:
@@ -116,7 +116,7 @@ def _predicted(codes: tuple[str, ...], chosen: str) -> KnownTransfer:
 
 def _with_own(path: str, published: TransferMatrix) -> TransferMatrix:
     """The user's scores over the published ones of the same pair; what no one measured overrules nothing."""
-    from isogloss.transfer.predict import NOT_MEASURED
+    from isogloss.transfer.prediction import NOT_MEASURED
     from isogloss.transfer.source import laid_over, read_matrix
 
     own = read_matrix(path)

@@ -14,9 +14,9 @@ from isogloss.report.words import quantity
 from isogloss.transfer.matrix import RELATIONS, relations
 
 if TYPE_CHECKING:
-    from isogloss.transfer.effects import Effects
     from isogloss.transfer.measured import MeasuredTransfer
     from isogloss.transfer.pair import Per, Scores
+    from isogloss.transfer.relatedness import Effects
 
 # Cells of fewer languages have room for their number.
 NUMBERED = 14

@@ -16,7 +16,7 @@ from isogloss.report.words import NOTHING, count, language_names, percent
 from isogloss.transfer.agreement import agreement
 
 if TYPE_CHECKING:
-    from isogloss.transfer.fitted import FittedTransfer
+    from isogloss.transfer.joint import FittedTransfer
 
 WAYS = ("the runs alone", "predicted", "both")
 # Beyond, a pair's three intervals are lines of a hair: the table has them.

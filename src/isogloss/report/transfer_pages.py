@@ -18,19 +18,19 @@ from isogloss.report.transfers import (
     symmetry_card,
     validation_card,
 )
-from isogloss.transfer.effects import Effects, effects
 from isogloss.transfer.order import Order, language_order
-from isogloss.transfer.predict import FEWEST_SCORES, Prediction, predict, usable
+from isogloss.transfer.prediction import FEWEST_SCORES, Prediction, predict, usable
+from isogloss.transfer.relatedness import Effects, effects
 from isogloss.transfer.source import PUBLISHED
 
 if TYPE_CHECKING:
     import polars as pl
 
     from isogloss.transfer import TransferMatrix
-    from isogloss.transfer.fitted import FittedTransfer
+    from isogloss.transfer.joint import FittedTransfer
     from isogloss.transfer.measured import MeasuredTransfer
     from isogloss.transfer.pair import Per
-    from isogloss.transfer.validate import Validation
+    from isogloss.transfer.validation import Validation
 
 ATLAS = "ATLAS, figure C.2 (arXiv:2510.22037): 2B parameters, 42B tokens, printed to one decimal"
 CAVEATS = (
@@ -60,7 +60,7 @@ def prediction_cards(
     found: Prediction, evidence: TransferMatrix, *, source: str, judged: Validation | None = None
 ) -> list[Card]:
     """All pairs with their intervals, how far to trust them, and what to measure next."""
-    from isogloss.transfer.suggest import suggest
+    from isogloss.transfer.suggestion import suggest
 
     matrix = found.matrix()
     shown = shown_prediction(found, language_order(matrix))

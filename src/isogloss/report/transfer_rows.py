@@ -10,11 +10,11 @@ import numpy as np
 from scipy import stats
 
 from isogloss.report.words import MINUS, language_names
-from isogloss.transfer.predict import NOT_MEASURED
+from isogloss.transfer.prediction import NOT_MEASURED
 
 if TYPE_CHECKING:
     from isogloss.transfer import TransferMatrix
-    from isogloss.transfer.predict import Prediction
+    from isogloss.transfer.prediction import Prediction
 
 
 @dataclass(frozen=True)

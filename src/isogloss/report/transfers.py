@@ -24,8 +24,8 @@ from isogloss.report.words import NOTHING, count, flops, language_names, listed,
 
 if TYPE_CHECKING:
     from isogloss.transfer import TopSources
-    from isogloss.transfer.effects import Effects
-    from isogloss.transfer.validate import Validation
+    from isogloss.transfer.relatedness import Effects
+    from isogloss.transfer.validation import Validation
 
 HELPERS = 3
 TABLE_HELPERS = 5

@@ -13,7 +13,7 @@ from isogloss.errors import InputError
 from isogloss.transfer.matrix import TransferMatrix
 from isogloss.transfer.measured import MeasuredTransfer
 from isogloss.transfer.pair import PairTransfer
-from isogloss.transfer.predict import score_variance, usable
+from isogloss.transfer.prediction import score_variance, usable
 
 # From fewer pairs no rank correlation is told.
 FEWEST_PAIRS = 4

@@ -12,7 +12,7 @@ import polars as pl
 from isogloss import languages as _languages
 from isogloss.errors import InputError
 from isogloss.transfer.effects_model import NEUTRAL, Draw, reverse
-from isogloss.transfer.predict import Prediction
+from isogloss.transfer.prediction import Prediction
 
 # Draws of the model's scales over which the gain is averaged: the likeliest.
 DRAWS = 12

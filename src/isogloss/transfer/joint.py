@@ -26,7 +26,7 @@ from isogloss.transfer.agreement import joined
 from isogloss.transfer.matrix import TransferMatrix
 from isogloss.transfer.measured import MeasuredTransfer
 from isogloss.transfer.mixture import y_of
-from isogloss.transfer.predict import Prediction
+from isogloss.transfer.prediction import Prediction
 from isogloss.transfer.shrinkage import Evidence, Normal, Product, evidence_of, normal_of, product, together
 
 # In log(1 + tau): a study as a whole may lie this far from what scores of other runs predict.

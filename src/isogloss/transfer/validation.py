@@ -17,7 +17,7 @@ from isogloss.transfer.effects_model import fit_effects
 from isogloss.transfer.matrix import TransferMatrix, relations
 from isogloss.transfer.mixture import Mixture, score_of
 from isogloss.transfer.pair_design import Design, FeatureTable, design
-from isogloss.transfer.predict import (
+from isogloss.transfer.prediction import (
     FEWEST_SCORES,
     default_features,
     mixture,
