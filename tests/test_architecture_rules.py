@@ -25,7 +25,6 @@ ALL = {*PAPER, *MACHINE, "cli"}
 NARROWER = {
     "laws": {"errors", "files", "cache", "units", "numerics", "languages"},
     "runs": {"errors", "files", "cache", "units", "numerics", "languages"},
-    "transfer": set(GROUND) - {"laws"},
 }
 
 

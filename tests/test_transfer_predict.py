@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
+from isogloss import languages
 from isogloss.errors import InputError
 from isogloss.transfer import TransferMatrix, weight_from_score
 from isogloss.transfer.baselines import column_mean, row_and_column, row_mean, same_relation
@@ -22,10 +23,10 @@ from isogloss.transfer.effects_model import (
     log_marginal,
     prior_sd,
 )
-from isogloss.transfer.features import PairFeatures
+from isogloss.transfer.features import PairFeatures, pair_features
 from isogloss.transfer.importance import importance_draws, tempered, thinned
 from isogloss.transfer.mixture import Mixture, score_of, y_of
-from isogloss.transfer.pair_design import design
+from isogloss.transfer.pair_design import REFERENCE, design
 from isogloss.transfer.prediction import predict
 from isogloss.transfer.suggestion import suggest
 from isogloss.transfer.validation import MODEL, validate
@@ -471,3 +472,22 @@ def test_scores_and_y_are_inverse() -> None:
     bts = np.linspace(-3, 1.9, 30)
     np.testing.assert_allclose(score_of(y_of(bts)), bts)
     assert y_of(np.array(0.0)) == NEUTRAL
+
+
+def test_a_prediction_does_not_depend_on_its_company() -> None:
+    few, many = ["ekk_Latn", "eng_Latn", "pol_Latn"], ["pol_Latn", "swh_Latn", "ekk_Latn", "zul_Latn", "eng_Latn"]
+    one, other = (predict(TransferMatrix.published(), codes) for codes in (few, many))
+    at = [many.index(code) for code in few]
+    for name in ("median", "low", "high"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name)[np.ix_(at, at)], atol=2e-3)
+
+
+def test_packaged_features_have_the_scale_of_the_languages_with_most_text() -> None:
+    by_text = sorted((e for e in languages.all_languages() if e.utf8_bytes), key=lambda e: -(e.utf8_bytes or 0))[:100]
+    features = pair_features([e.code for e in by_text])
+    assert set(features.names) == set(REFERENCE)
+    for i, name in enumerate(features.names):
+        mean, sd = REFERENCE[name]
+        values = features.values[..., i]
+        assert np.nanmean(values) == pytest.approx(mean, rel=0.01, abs=0.01)
+        assert np.nanstd(values) == pytest.approx(sd, rel=0.01)

@@ -13,9 +13,11 @@ from cyclopts import App, CycloptsError
 
 from isogloss import __version__
 from isogloss.cli.comparing import compare
+from isogloss.cli.crossover import crossover
+from isogloss.cli.expand import expand
 from isogloss.cli.fitting import fit, predict
 from isogloss.cli.knowledge import languages, laws
-from isogloss.cli.planning import expand, plan
+from isogloss.cli.planning import plan
 from isogloss.cli.runs import runs
 from isogloss.cli.study import study
 from isogloss.cli.transfer import transfer
@@ -28,7 +30,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for verb in (plan, fit, compare, predict, expand, laws, languages):
+for verb in (plan, fit, compare, predict, expand, crossover, laws, languages):
     app.command(verb)
 app.command(runs)
 app.command(study)

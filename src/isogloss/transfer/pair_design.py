@@ -13,6 +13,22 @@ import numpy as np
 # Random Fourier features (Rahimi and Recht 2007) of the pair features: the smooth part that no line follows.
 WAVES = 32
 GROUPS = ("intercept", "features", "smooth", "target", "source")
+# Mean and sd of the packaged features over all pairs of the 100 languages with most public text: were they those of the
+# pairs at hand, what is predicted of a pair would depend on the company in which it is asked for.
+REFERENCE: Mapping[str, tuple[float, float]] = {
+    "same_script": (0.281, 0.449),
+    "same_family": (0.33, 0.47),
+    "shared_depth": (0.0955, 0.162),
+    "log_distance": (3.67, 0.766),
+    "grammar_distance": (0.317, 0.0785),
+    "log_target_tokens": (22.0, 2.3),
+    "log_source_tokens": (22.0, 2.3),
+    "log_premium_ratio": (0.0, 0.56),
+}
+# Of these, what the tables lack of many languages: the column that says so is there even where nothing is unknown.
+SOMETIMES_UNKNOWN = ("shared_depth", "grammar_distance", "log_premium_ratio")
+UNKNOWN = " unknown"
+FLAT = 1e-9
 
 
 class FeatureTable(Protocol):
@@ -80,7 +96,7 @@ class Design:
 def design(features: FeatureTable) -> Design:
     size = len(features.languages)
     linear, names = _standardised(features)
-    pair = np.hstack([np.ones((size * size, 1)), linear, _waves(linear)])
+    pair = np.hstack([np.ones((size * size, 1)), linear, _waves(linear, names)])
     return _assembled(pair, features.kinship, 1 + linear.shape[1], names)
 
 
@@ -94,35 +110,33 @@ def _assembled(pair: np.ndarray, kinship: np.ndarray, smooth: int, names: tuple[
 
 
 def _standardised(features: FeatureTable) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Mean 0 and sd 1 over pairs; what is unknown stands at the mean, with a column that says so."""
+    """What is unknown stands at the mean, with a column that says so. Features of the packaged tables have the mean and
+    sd of REFERENCE, all others mean 0 and sd 1 over these pairs."""
     size = len(features.languages)
     values = np.array(features.values, float).reshape(size * size, len(features.names))
     pairs = ~np.eye(size, dtype=bool).ravel()
-    columns, names = [], []
+    columns: dict[str, np.ndarray] = {}
     for i, name in enumerate(features.names):
         known = np.isfinite(values[:, i])
-        column = np.where(known, values[:, i], values[known & pairs, i].mean() if (known & pairs).any() else 0.0)
-        columns.append(column)
-        names.append(name)
-        if (pairs & ~known).any() and (pairs & known).any():
-            columns.append((~known).astype(float))
-            names.append(f"{name} unknown")
-    table = np.array(columns).reshape(len(columns), size * size)
-    spread = table[:, pairs].std(axis=1) if size > 1 else np.zeros(len(columns))
-    varying = spread > 1e-9
-    # Two features that lack the same languages have one indicator.
-    table, kept = np.unique(table[varying].round(12), axis=0, return_index=True)
-    chosen = np.flatnonzero(varying)[kept]
-    table = (table - table[:, pairs].mean(axis=1, keepdims=True)) / spread[chosen][:, None]
-    table[:, ~pairs] = 0.0
-    return table.T, tuple(names[i] for i in chosen)
+        seen = values[known & pairs, i]
+        mean, sd = REFERENCE.get(name, (seen.mean(), seen.std()) if len(seen) else (0.0, 0.0))
+        if sd > FLAT:
+            columns[name] = np.where(known, values[:, i] - mean, 0.0) / sd
+        if name in SOMETIMES_UNKNOWN or ((pairs & known).any() and (pairs & ~known).any()):
+            columns[name + UNKNOWN] = (~known).astype(float)
+    if not columns:
+        return np.zeros((size * size, 0)), ()
+    table = np.stack(list(columns.values()), axis=1)
+    table[~pairs] = 0.0
+    return table, tuple(columns)
 
 
-def _waves(linear: np.ndarray) -> np.ndarray:
+def _waves(linear: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """Columns `(cells, WAVES)` of unit mean square together: a Gaussian kernel as wide as typical pairs lie apart."""
-    count = linear.shape[1]
-    if not count:
+    if not names:
         return np.zeros((len(linear), 0))
-    rng = np.random.default_rng(0)  # part of the model's definition, not of its randomness
-    frequencies = rng.normal(size=(count, WAVES)) / np.sqrt(2 * count)
-    return np.cos(linear @ frequencies + rng.uniform(0, 2 * np.pi, WAVES)) * np.sqrt(2 / WAVES)
+    # Part of the model's definition, not of its randomness; by name, so that a pair has the same waves in all company.
+    frequencies = np.stack([np.random.default_rng(list(name.encode())).normal(size=WAVES) for name in names])
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, WAVES)
+    features = sum(not name.endswith(UNKNOWN) for name in names)
+    return np.cos(linear @ frequencies / np.sqrt(2 * max(features, 1)) + phases) * np.sqrt(2 / WAVES)

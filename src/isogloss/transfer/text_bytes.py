@@ -67,7 +67,11 @@ def _keys(table: RunTable) -> list[pl.Expr]:
 
 
 def _from_study(folder: Path) -> TextBytes:
-    runs = pl.read_parquet(folder / RUNS).select("run_id", pl.col("tokenizer").cast(pl.String))
+    runs = pl.read_parquet(folder / RUNS)
+    if "tokenizer" not in runs.columns:
+        # Bytes per token are a tokenizer's.
+        return TextBytes({})
+    runs = runs.select("run_id", pl.col("tokenizer").cast(pl.String))
     exposure = pl.read_parquet(folder / EXPOSURE)
     if {"unique_bytes", "unique_tokens"} <= set(exposure.columns) and exposure["unique_bytes"].is_not_null().any():
         ratio = exposure.join(runs, on="run_id").select("language", "tokenizer", bytes=_ratio("unique_bytes"))
