@@ -449,3 +449,12 @@ def test_real_evaluation_sets_and_tokenizers_are_cells_of_their_own(xscript: Mea
         xscript.matrix()
     matrix = xscript.matrix(per="byte", cell={"tokenizer": "destarved", "eval_set": "holdout"})
     assert (matrix.kind == "measured").sum() == 8
+
+
+def test_a_run_is_not_judged_on_languages_that_it_never_saw() -> None:
+    """A study measures every run on every language: the loss of a German run on English is high, and may rise."""
+    own = [*pair(0.3), run("en", {EN: 1.0}, target=EN), run("de-en", {DE: 0.5, EN: 0.5}, target=EN, tau=0.2)]
+    unseen = run("de", {DE: 1.0}).with_columns(pl.lit(EN).alias("target"), bpb=9.0 + pl.col("tokens") / 1e10)
+    found = measured(*own, unseen)
+    assert found.problems == {}
+    assert {(p.target, p.source) for p in found.pairs} == {(DE, EN), (EN, DE)}

@@ -37,9 +37,14 @@ def unusable(table: RunTable, evaluation: Sequence[str]) -> Mapping[str, str]:
 
 
 def histories(table: RunTable, evaluation: Sequence[str]) -> list[History]:
+    """Of targets that the run sees: on others its loss is high, and may rise, for no fault of its own."""
+    names, shares = table.shares()
+    place = {name: i for i, name in enumerate(names)}
+    at = [place.get(target, -1) for target in table.frame["target"]]
+    seen = [i < 0 or not shares[row, i] <= 0 for row, i in enumerate(at)]
     keys = ["run_id", "target", *evaluation]
     found = []
-    for key, rows in table.frame.sort("tokens").group_by(keys, maintain_order=True):
+    for key, rows in table.frame.filter(pl.Series(seen)).sort("tokens").group_by(keys, maintain_order=True):
         label = ", ".join(str(v) for v in key[2:])
         tokens, loss = (rows[c].cast(pl.Float64).to_numpy() for c in ("tokens", "loss"))
         found.append(History(str(key[0]), str(key[1]), label, tokens, loss))
