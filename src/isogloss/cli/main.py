@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError
 from isogloss import __version__
 from isogloss.cli.comparing import compare
 from isogloss.cli.crossover import crossover
+from isogloss.cli.design import design
 from isogloss.cli.expand import expand
 from isogloss.cli.fitting import fit, predict
 from isogloss.cli.knowledge import languages, laws
@@ -30,7 +31,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for verb in (plan, fit, compare, predict, expand, crossover, laws, languages):
+for verb in (plan, fit, compare, predict, expand, crossover, design, laws, languages):
     app.command(verb)
 app.command(runs)
 app.command(study)
