@@ -263,7 +263,6 @@ def checkpoint_card(answer: Crossover) -> Card:
         ("Vocabulary", f"{found.vocab_size:,}" if found.vocab_size else "not known"),
         ("Share of the language", f"{share:.2%}" if share is not None else "not published"),
         ("Tokenizer", "the same for scratch" if found.same_tokenizer else "taken to be another"),
-        ("Licence", found.licence or "see its card"),
         ("Source", found.source),
     ]
     unknown = [name.lower() for name, value in facts[:5] if value.startswith("not ")]
