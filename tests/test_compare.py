@@ -244,6 +244,19 @@ def test_a_simpler_law_is_taken_if_not_told_from_the_best():
     assert rank(noise, {"simple": 9, "rich": 9}, ["N"], 0.9).choice == "rich"
 
 
+def test_a_split_of_too_few_runs_for_intervals_does_not_rank():
+    """Mixtures held out with one run have scores and no draws."""
+    by_size = {"simple": scores_of([0.7], 0.02, 1), "rich": scores_of([0.9], 0.02, 2)}
+    few = {"simple": scores_of([0.99], 0.0), "rich": scores_of([0.1], 0.0)}
+    few = {name: replace(s, drawn_r2=s.drawn_r2[:0], drawn_error=s.drawn_error[:0]) for name, s in few.items()}
+    both = {name: {"N": by_size[name], "M": few[name]} for name in few}
+    ranking = rank(both, {"simple": 5, "rich": 9}, ["N", "M"], 0.9)
+    assert (ranking.choice, ranking.splits) == ("rich", ("N",))
+    alone = rank({name: {"M": few[name]} for name in few}, {"simple": 5, "rich": 9}, ["M"], 0.9)
+    assert alone.splits == ("M",)
+    assert alone.laws[1].ahead_low is None
+
+
 def test_no_law_is_taken_where_none_beats_the_mean():
     poor = {"one": {"N": scores_of([-0.2, -3.0], 0.1)}, "two": {"N": scores_of([-0.1, -0.4], 0.1)}}
     ranking = rank(poor, {"one": 5, "two": 9}, ["N"], 0.9)

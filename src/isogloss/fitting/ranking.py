@@ -46,8 +46,11 @@ class Ranking:
 def rank(
     scores: Mapping[str, Mapping[str, Scores]], coefficients: Mapping[str, float], held_out: Sequence[str], level: float
 ) -> Ranking:
-    """`scores` by law and split. Only splits that every law has count, so that means compare."""
+    """`scores` by law and split. Only splits that every law has count, so that means compare; and if any has runs
+    enough for intervals, only those."""
     splits = tuple(s for s in held_out if all(s in of_law for of_law in scores.values()))
+    drawn_splits = tuple(s for s in splits if all(len(of_law[s].drawn_r2) for of_law in scores.values()))
+    splits = drawn_splits or splits
     if not splits:
         return Ranking((), (), None, "No held-out split was given, so nothing says which law to use.")
     floored = {law: [of_law[s].floored() for s in splits] for law, of_law in scores.items()}
