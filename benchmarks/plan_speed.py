@@ -2,8 +2,9 @@
 
     python benchmarks/plan_speed.py [--quick]
 
-Times `isogloss plan` as a user starts it, for 5 and for 100 languages, and the search alone beside SciPy's SLSQP
-on the same problem: the same loss and its exact gradient, the same starts, bounds and range of N.
+Times `isogloss plan` as a user starts it, for 5 and for 100 languages; the search alone beside SciPy's SLSQP on the
+same problem: the same loss and its exact gradient, the same starts, bounds and range of N; and whole plans of 10 to 400
+languages, with and without draws, in seconds of CPU beside those of the clock.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import math
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,14 +23,16 @@ import numpy as np
 from measure import ROOT, Row, cold, show, timed, write
 from scipy.optimize import minimize
 
+from isogloss import languages, plan
 from isogloss.laws import Atlas
 from isogloss.numerics import jax, jnp
 from isogloss.planning.allocate import Allocation, Allocator, capped_losses, starting_mixtures
-from isogloss.planning.constraints import Box, box_of, constraints_of, into_box, most_tokens
+from isogloss.planning.constraints import Box, box_of, constraints_of, feasible, into_box
 from isogloss.planning.evidence import ground
 from isogloss.planning.question import read_question
 
 EXAMPLES = ("baltic", "hundred")
+SIZES = (10, 50, 100, 200, 400)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,7 @@ def task_of(path: Path) -> Task:
     box = box_of(constraints_of(asked, basis.U), len(basis.U))
     if (box.share_low > 0).any() or (box.share_high < 1).any():
         raise SystemExit(f"{path.name} bounds shares, which this benchmark does not pass on to SLSQP")
-    smallest = C / (6 * most_tokens(box)) * (1 + 1e-6)
-    box = Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest), box.N_high)
+    box = feasible(box, C)
     allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
     D_start = float(np.clip(math.sqrt(C / 6 * 50), C / 6 / box.N_high, C / 6 / box.N_low))
     starts = starting_mixtures(basis.U, D_start, asked.limits.max_epochs, extra=4, seed=0)
@@ -154,6 +157,27 @@ def process_rows(name: str, path: Path, repeats: int) -> list[Row]:
     return rows
 
 
+def growth_rows(sizes: tuple[int, ...]) -> list[Row]:
+    """Plans of the languages with the most text, under published transfer: `predict` is timed by its own benchmark."""
+    found = ((e.code, languages.tokens_available(e.code)) for e in languages.all_languages())
+    texts = {code: text.tokens for code, text in found if text is not None}
+    most = sorted(texts, key=lambda code: -texts[code])
+    rows = []
+    for size in sizes:
+        asked = {"budget": "1e24", "languages": most[:size], "assumptions": {"transfer": "published"}}
+        for draws in (0, 100):
+            begin = time.process_time()
+            row, answer = timed(
+                f"{size} languages, {draws} draws", lambda d=draws, a=asked: plan(a, draws=d), repeats=1
+            )
+            row.details = {"cpu_seconds": time.process_time() - begin}
+            row.objective = answer.objective
+            row.notes = f"{row.details['cpu_seconds']:.1f} s of CPU; {answer.agree} of {answer.starts} starts agree"
+            rows.append(row)
+            print(row.what, row.notes, flush=True)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer repeats, and nothing is written")
@@ -163,6 +187,7 @@ def main() -> None:
         path = ROOT / "examples" / f"{name}.toml"
         rows += process_rows(name, path, repeats)
         rows += search_rows(name, task_of(path), repeats)
+    rows += growth_rows(SIZES[:2] if repeats == 1 else SIZES)
     show("Plans: weighted mean loss, as ATLAS prints it", rows)
     if repeats > 1:
         write("plan_speed", rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -102,6 +103,28 @@ def test_plan_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(found["shares"].values()) == pytest.approx(1.0)
     assert found["alternatives"].keys() == {"uniform", "proportional", "temperature", "unimax"}
     assert listed(here) == {"runs.csv", "question.toml"}
+
+
+def test_a_plan_says_how_it_is_made_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = answer(capsys, "plan", "question.toml", "--draws", "0")["reproduce"]
+    assert made["command"] == "isogloss plan question.toml --draws 0"
+    (read,) = made["inputs"]
+    text = (here / "question.toml").read_bytes()
+    assert read == {"what": "question", "path": "question.toml", "sha256": hashlib.sha256(text).hexdigest()}
+    assert made["versions"]["isogloss"] == __version__
+
+
+def test_many_languages_keep_their_names_on_a_narrow_terminal(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["Norwegian Bokmål", "Northern Kurdish", "Scottish Gaelic", "Chinese", "Estonian", "Latvian", "Finnish"]
+    (here / "many.toml").write_text(f'budget = "1e20"\nlanguages = {json.dumps(names)}\n', encoding="utf-8")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["plan", "many.toml", "--draws", "10"]) == 0
+    table = capsys.readouterr().out.partition("What binds")[0]
+    for code in ("nob_Latn", "kmr_Latn", "gla_Latn", "cmn_Hani", "ekk_Latn", "lvs_Latn", "fin_Latn"):
+        assert table.count(f"({code})") >= 2, "once beside its numbers, once beside its intervals"
+    assert max(map(len, table.splitlines()[4:])) <= 80
 
 
 def test_what_is_not_finite_is_null(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from isogloss import languages
 from isogloss.errors import InputError
 from isogloss.fitting import Fit, fit
 from isogloss.laws.base import Law, Value, coefficient
-from isogloss.planning import Plan, plan
+from isogloss.planning import Plan, plan, read_question
 from isogloss.planning.flat import FLAT, flat_range
 from isogloss.report import Card, fit_cards, picture_of_plan, plan_cards, save_picture, to_html
 from isogloss.report.javascript import bundle
+from isogloss.report.plan_answer import bind_in_words, contributions, flat_sizes
 from isogloss.report.plan_charts import row_height
+from isogloss.report.plan_page import plan_page
+from isogloss.report.plan_reproduce import reproduce
 from isogloss.report.plan_rows import top_rows
-from isogloss.report.plans import flat_sizes
 from isogloss.report.specs import panels
 from isogloss.report.words import about, cell, language_names, listed, per_cent, percent, quantity, value
 
@@ -142,7 +145,9 @@ def test_warnings_stand_open_before_the_cards(baltic: Plan) -> None:
 
 def test_plan_cards_repeat_the_plans_numbers(baltic: Plan) -> None:
     cards = plan_cards(baltic)
-    assert [c.id for c in cards] == ["plan", "mixture", "losses", "size", "alternatives", "regret", "evidence"]
+    assert [c.id for c in cards] == [
+        *("answer", "plan", "mixture", "losses", "size", "alternatives", "regret", "changes", "evidence")
+    ]
     assert f"Train {about(baltic.N)} parameters on {quantity(baltic.D)} tokens" in cards[0].sentence
     table = card(cards, "mixture").table
     assert table is not None
@@ -154,6 +159,53 @@ def test_plan_cards_repeat_the_plans_numbers(baltic: Plan) -> None:
     losses = card(cards, "losses").table
     assert losses is not None
     assert sorted(losses["This plan"]) == pytest.approx(sorted(baltic.loss))
+
+
+def test_the_answer_is_told_in_plain_words_first(baltic: Plan) -> None:
+    first = plan_cards(baltic)[0]
+    unsure = baltic.uncertainty
+    assert first.table is not None
+    assert unsure is not None
+    told = dict(first.table.iter_rows())
+    assert quantity(baltic.D) in told["Train"]
+    for name in language_names(baltic.languages).values():
+        assert name in told["Mixture"]
+    N = unsure.interval(unsure.N)
+    assert f"between {about(N.low)} and {about(N.high)}" in told["How sure"]
+    flat = flat_sizes(baltic)
+    assert f"from {about(flat.low)} to {about(flat.high)}" in told["Matters"]
+    names = {"ekk_Latn": "Estonian", "lvs_Latn": "Latvian"}
+    assert bind_in_words("epoch cap 4: ekk_Latn, lvs_Latn and 3 more", names) == (
+        "epoch cap 4: Estonian, Latvian and 3 more"
+    )
+
+
+def test_contributions_to_the_interval_sum_to_all_of_it(baltic: Plan) -> None:
+    unsure = baltic.uncertainty
+    assert unsure is not None
+    parts = contributions(unsure, baltic.weights)
+    assert parts.sum() == pytest.approx(1)
+    # A language whose loss is the same in all draws makes none of the interval.
+    fixed = replace(unsure, loss=np.where(np.arange(len(parts)) == 0, 2.0, unsure.loss))
+    assert contributions(fixed, baltic.weights)[0] == pytest.approx(0, abs=1e-12)
+    shown = card(plan_cards(baltic), "changes").table
+    assert shown is not None
+    names = language_names(baltic.languages)
+    assert shown["Language"][0] == names[baltic.languages[int(np.argmax(parts))]]
+
+
+def test_the_page_can_be_handed_on(tmp_path: Path) -> None:
+    path = tmp_path / "question.toml"
+    path.write_text('budget = "1e20"\nlanguages = ["Estonian"]\n[limits]\nmax_epochs = 2\n', encoding="utf-8")
+    made = reproduce([path], draws=0)
+    page = without_scripts(plan_page(plan(path, draws=0), read_question(path), made))
+    order = ["The answer", "Before you rely on this", "The plan in numbers", "What this rests on", "What was assumed"]
+    places = [page.index(f"<h2>{title}</h2>") for title in (*order, "How to reproduce this")]
+    assert places == sorted(places)
+    for held in (made.inputs[0].sha256, "limits.max_epochs", "assumptions.laws", made.versions["jax"]):
+        assert held in page
+    assert re.search(r"limits\.max_epochs</td><td>2</td><td>question", page)
+    assert re.search(r"assumptions\.dose</td><td>equal</td><td>default", page)
 
 
 def test_evidence_is_counted_and_complete(baltic: Plan) -> None:
@@ -275,8 +327,6 @@ def test_a_law_without_a_frontier_says_so() -> None:
 
 
 def test_rows_left_out_are_grouped_by_reason(chinchilla: Fit) -> None:
-    from dataclasses import replace
-
     from isogloss.runs import LeftOut
 
     out = (LeftOut(3, "a", "no loss"), LeftOut(5, None, "no loss"), LeftOut(9, "b", "diverged"))

@@ -1,24 +1,28 @@
-"""plan and expand."""
+"""plan: one question, two side by side, or the user's own plan."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from isogloss.cli.output import Json, console, number, percent, print_json, print_table, print_warnings, progress_bar
+from isogloss.cli.output import Json, console, print_json, progress_bar
+from isogloss.errors import InputError
 
 if TYPE_CHECKING:
-    from isogloss.planning import Plan, Uncertainty
-
-# Columns that a plan's tables take with their intervals.
-WIDE = 118
+    from isogloss.report.plan_reproduce import Reproduce
 
 
 def plan(
     question: Path,
+    other: Path | None = None,
     *,
+    given: Path | None = None,
+    params: Annotated[str | None, Parameter(name="--N")] = None,
+    tokens: Annotated[str | None, Parameter(name="--D")] = None,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     picture: Path | None = None,
     draws: int = 100,
@@ -28,15 +32,24 @@ def plan(
 ) -> None:
     """Answer a question file: size, tokens, mixture and epochs for a budget, with intervals and the evidence for each.
 
-    Prints the plan and writes plan.json and plan.html.
+    Prints the plan and writes plan.json and plan.html. With a second question, both plans stand side by side; with
+    --given, your own plan is evaluated and what would be better is told.
 
     Parameters
     ----------
     question
         A TOML file with the budget and the languages, such as examples/baltic.toml.
+    other
+        Another question, to compare its plan with the first.
+    given
+        Your own mixture, a CSV with the columns language and share, such as examples/given/estonian.csv.
+    params
+        With --given: your parameters, such as 8B; by default the plan's.
+    tokens
+        With --given: your training tokens, such as 35B; by default the plan's.
     output
-        Folder to write into; by default the question's name with "-plan". With --json, nothing is written
-        unless this is given.
+        Folder to write into; by default the question's name with "-plan" ("-given", "-plans"). With --json, nothing is
+        written unless this is given.
     picture
         Also write the plan's chart to this .png or .svg file.
     draws
@@ -48,176 +61,137 @@ def plan(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.files import check_file, check_folder
+    from isogloss.report.plan_reproduce import reproduce
+
+    _refuse(other, given, params, tokens, picture)
+    options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed}
+    paths = [question, *([other] if other else [])]
+    made = reproduce(paths, given=given, N=params, D=tokens, **options)
+    if other is not None:
+        _two(question, other, options, made, output, json)
+    elif given is not None:
+        _given(question, given, params, tokens, options, made, output, json)
+    else:
+        _one(question, options, made, output, picture, json)
+
+
+def _refuse(
+    other: Path | None, given: Path | None, params: str | None, tokens: str | None, picture: Path | None
+) -> None:
+    """Options that do not go together."""
+    if other is not None and given is not None:
+        raise InputError("a second question and a mixture", where="--given", hint="Give one question with --given.")
+    if given is None:
+        for name, value in (("--N", params), ("--D", tokens)):
+            if value is not None:
+                raise InputError(
+                    f"{name} {value} is of your own plan",
+                    where=name,
+                    hint="Give its mixture too, --given mixture.csv; limits.max_params bounds the size of a plan.",
+                )
+    elif picture is not None:
+        raise InputError("there is no picture of a given plan", where="--picture", hint="The page has charts: use -o.")
+    if other is not None and picture is not None:
+        raise InputError("there is no picture of two plans", where="--picture", hint="The page has charts: use -o.")
+
+
+def _one(
+    question: Path, options: dict[str, Any], made: Reproduce, output: Path | None, picture: Path | None, json: bool
+) -> None:
+    from isogloss.cli.plan_view import print_plan
+    from isogloss.files import check_file
     from isogloss.planning import plan as make_plan
+    from isogloss.planning import read_question
     from isogloss.planning.plan import STAGES
 
-    folder = output or (None if json else Path(f"{question.stem}-plan"))
-    if folder is not None:
-        check_folder(folder, marker="plan.json")
+    folder = _folder(output, f"{question.stem}-plan", "plan.json", json)
     if picture is not None:
         check_file(picture, (".png", ".svg"))
-    with progress_bar() as report:
-
-        def tell(stage: str) -> None:
-            report("planning", STAGES.index(stage), len(STAGES))
-
-        answer = make_plan(question, draws=draws, level=level, seed=seed, progress=tell)
+    with _telling(STAGES) as tell:
+        answer = make_plan(question, **options, progress=tell)
+    found = {**answer.to_dict(), "reproduce": made.to_dict()}
     if folder is not None:
-        _write(answer, folder)
+        from isogloss.report.plan_page import plan_page
+
+        _write(folder, "plan", found, plan_page(answer, read_question(question), made))
     if picture is not None:
         from isogloss.report import picture_of_plan, save_picture
 
         save_picture(picture_of_plan(answer), picture)
-    if json:
-        print_json(answer.to_dict())
-        return
-    _print(answer)
+    _tell(found, lambda: print_plan(answer), folder, "plan", json)
+
+
+def _given(
+    question: Path,
+    given: Path,
+    params: str | None,
+    tokens: str | None,
+    options: dict[str, Any],
+    made: Reproduce,
+    output: Path | None,
+    json: bool,
+) -> None:
+    from isogloss.cli.plan_view import print_given
+    from isogloss.planning.given import STAGES, evaluate_given
+
+    folder = _folder(output, f"{question.stem}-given", "given.json", json)
+    with _telling(STAGES) as tell:
+        answer = evaluate_given(question, given, N=params, D=tokens, **options, progress=tell)
+    found = {**answer.to_dict(), "reproduce": made.to_dict()}
     if folder is not None:
-        console().print(f"\nWrote {folder / 'plan.json'} and {folder / 'plan.html'}.", markup=False, soft_wrap=True)
+        from isogloss.report.plan_given import given_page
+
+        _write(folder, "given", found, given_page(answer, made))
+    _tell(found, lambda: print_given(answer), folder, "given", json)
 
 
-def expand(*, languages: str, json: Json = False) -> None:
-    """What serving more languages takes at the same loss: factors on size, tokens and compute (K law).
+def _two(first: Path, second: Path, options: dict[str, Any], made: Reproduce, output: Path | None, json: bool) -> None:
+    from isogloss.cli.plan_view import print_beside
+    from isogloss.planning.beside import STAGES, beside
 
-    Parameters
-    ----------
-    languages
-        How many times as many, "2x", or from how many to how many, "10->20".
-    json
-        Print the whole answer as JSON and nothing else.
-    """
-    from isogloss.planning.expand import expand as factors
-    from isogloss.planning.expand import parse_factor
+    folder = _folder(output, f"{first.stem}-{second.stem}-plans", "plans.json", json)
+    with _telling(STAGES) as tell:
+        answer = beside(first, second, **options, progress=tell)
+    found = {**answer.to_dict(), "reproduce": made.to_dict()}
+    if folder is not None:
+        from isogloss.report.plan_beside import beside_page
 
-    answer = factors(parse_factor(languages))
+        _write(folder, "plans", found, beside_page(answer, made))
+    _tell(found, lambda: print_beside(answer), folder, "plans", json)
+
+
+@contextmanager
+def _telling(stages: Sequence[str]) -> Iterator[Callable[[str], None]]:
+    with progress_bar() as report:
+        yield lambda stage: report("planning", stages.index(stage), len(stages))
+
+
+def _folder(output: Path | None, default: str, marker: str, json: bool) -> Path | None:
+    """Where to write, None for nowhere; refused now and not after the work."""
+    from isogloss.files import check_folder
+
+    folder = output or (None if json else Path(default))
+    if folder is not None:
+        check_folder(folder, marker=marker)
+    return folder
+
+
+def _write(folder: Path, name: str, found: dict[str, Any], page: str) -> None:
+    from json import dumps
+
+    from isogloss.files import finite, new_folder
+
+    with new_folder(folder, marker=f"{name}.json") as temporary:
+        text = dumps(finite(found), indent=1, ensure_ascii=False) + "\n"
+        (temporary / f"{name}.json").write_text(text, encoding="utf-8")
+        (temporary / f"{name}.html").write_text(page, encoding="utf-8")
+
+
+def _tell(found: dict[str, Any], show: Callable[[], None], folder: Path | None, name: str, json: bool) -> None:
     if json:
-        print_json(answer.to_dict())
+        print_json(found)
         return
-    rows = [
-        ["parameters N", f"x {answer.N_factor:.3g}"],
-        ["tokens D, all languages", f"x {answer.D_factor:.3g}"],
-        ["tokens per language", f"x {answer.D_per_language_factor:.3g}"],
-        ["compute C", f"x {answer.C_factor:.3g}"],
-    ]
-    print_table(f"{answer.r:g} times as many languages at equal loss", ["", "factor"], rows)
-    console().print(f"Published: {answer.source}", markup=False, soft_wrap=True)
-    print_warnings(answer.warnings)
-
-
-def _write(answer: Plan, folder: Path) -> None:
-    from isogloss.files import new_folder
-    from isogloss.report import plan_cards, to_html
-
-    page = to_html(answer.title or "Plan", _subtitle(answer), plan_cards(answer), answer.warnings)
-    with new_folder(folder, marker="plan.json") as temporary:
-        answer.save(temporary / "plan.json")
-        (temporary / "plan.html").write_text(page, encoding="utf-8")
-
-
-def _subtitle(answer: Plan) -> str:
-    return f"{len(answer.languages)} languages, {answer.C:.3g} training FLOPs"
-
-
-def _print(answer: Plan) -> None:
-    from isogloss.units import format_quantity
-
-    out = console()
-    unsure = answer.uncertainty
-    title = f"{answer.title}: " if answer.title else ""
-    out.print(
-        f"{title}train {format_quantity(answer.N)} parameters on {format_quantity(answer.D)} tokens "
-        f"({answer.C:.3g} FLOPs, {answer.D / answer.N:.3g} tokens per parameter)",
-        style="bold",
-        markup=False,
-        soft_wrap=True,
-    )
-    if unsure is not None:
-        out.print(_how_sure(unsure), markup=False, soft_wrap=True)
-    out.print(f"Evidence for N, D and the shares: {answer.kind_of('N')}", markup=False)
-    headers, rows = _language_rows(answer)
-    _print_wide("", headers, rows, [3, 8] if unsure else [])
-    out.print("What binds: " + ("; ".join(answer.binds) or "no limit"), markup=False, soft_wrap=True)
-    headers, rows = _mixture_rows(answer)
-    _print_wide("\nNaive mixtures beside it", headers, rows, [4, 5] if unsure else [])
-    print_warnings(answer.warnings)
-
-
-def _print_wide(title: str, headers: list[str], rows: list[list[str]], intervals: list[int]) -> None:
-    """A table with two columns of text; on a narrow terminal its `intervals` follow as a table of their own."""
-    if not intervals or console().width >= WIDE:
-        print_table(title, headers, rows, left=2, whole=headers[2:])
-        return
-    plain = [i for i in range(len(headers)) if i not in intervals]
-    print_table(title, [headers[i] for i in plain], [[row[i] for i in plain] for row in rows], left=2)
-    also = [0, *intervals]
-    print_table("", [headers[i] for i in also], [[row[i] for i in also] for row in rows])
-
-
-def _how_sure(unsure: Uncertainty) -> str:
-    from isogloss.units import format_quantity
-
-    N, D, regret, flat = (
-        unsure.interval(unsure.N),
-        unsure.interval(unsure.D),
-        unsure.interval(unsure.regret),
-        unsure.flat(),
-    )
-    least = "or less " if flat.open_low else ""
-    most = " or more" if flat.open_high else ""
-    return (
-        f"{unsure.level:.0%} of {unsure.count} draws have their best size between {format_quantity(N.low)} and "
-        f"{format_quantity(N.high)} parameters, on {format_quantity(D.low)} to {format_quantity(D.high)} tokens.\n"
-        f"Any size from {format_quantity(flat.low)} {least}to {format_quantity(flat.high)}{most} is within "
-        f"{flat.within:.1%} of the least mean loss; this plan loses {regret.median:.2%} "
-        f"({regret.low:.2%} to {regret.high:.2%}) against each draw's own best."
-    )
-
-
-def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
-    from isogloss.units import format_quantity
-
-    unsure = answer.uncertainty
-    headers, rows = ["language", "evidence", "share", "tokens", "text", "epochs", "loss"], []
-    if unsure is not None:
-        between = f"{unsure.level:.0%}"
-        headers.insert(3, f"best share, {between}")
-        headers.append(f"loss, {between}")
-    for row in answer.summary().to_dicts():
-        cells = [
-            f"{row['name']} ({row['language']})",
-            row["evidence"],
-            percent(row["share"]),
-            format_quantity(row["tokens"]) if row["tokens"] >= 1 else "0",
-            format_quantity(row["text"]),
-            f"{row['epochs']:.2f}",
-            f"{row['loss']:.4f}",
-        ]
-        if unsure is not None:
-            cells.insert(3, f"{percent(row['share_low'])} - {percent(row['share_high'])}")
-            cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}")
-        rows.append(cells)
-    return headers, rows
-
-
-def _mixture_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
-    unsure = answer.uncertainty
-    headers = ["mixture at this N and D", "repeats beyond the epoch cap", "mean loss", "against the plan"]
-    rows = [["this plan", "-", number(answer.objective), ""]]
-    rows += [
-        [a.name, _names(a.over_cap) or "-", number(a.objective), f"{a.objective / answer.objective - 1:+.2%}"]
-        for a in sorted(answer.alternatives, key=lambda a: a.objective)
-    ]
-    if unsure is None:
-        return headers, rows
-    headers += [f"regret, {unsure.level:.0%}", "plan better"]
-    for row in rows:
-        own = row[0] == "this plan"
-        regret = unsure.interval(unsure.regret if own else unsure.regret_of(row[0]))
-        row.append(f"{regret.low:+.2%} to {regret.high:+.2%}")
-        row.append("" if own else f"{unsure.plan_better(row[0]):.0%}")
-    return headers, rows
-
-
-def _names(codes: tuple[str, ...], most: int = 4) -> str:
-    return ", ".join(codes[:most]) + (f" and {len(codes) - most} more" if len(codes) > most else "")
+    show()
+    if folder is not None:
+        where = f"\nWrote {folder / f'{name}.json'} and {folder / f'{name}.html'}."
+        console().print(where, markup=False, soft_wrap=True)

@@ -1,35 +1,42 @@
 """Size and mixture together: the plan of least weighted loss at a compute budget.
 
-The variables are the logarithms of the tokens d_i of every language; N = C / (6 sum d) follows, so that
-size and all shares move at once along one gradient. Epoch caps are bounds on d_i. Shares and the range of
-N are inequalities, held by an augmented Lagrangian (Nocedal and Wright 2006, chapter 17). The search is
-L-BFGS-B from several interior mixtures; since the loss is capped and so flat where a language gets
-nothing, a language that ends with nothing is given some and the search goes on from there.
+The variables are the logarithms of the tokens d_i of every language; N = C / (6 sum d), less what serving costs,
+follows, so that size and all shares move at once along one gradient. Epoch caps are bounds on d_i. Shares and the range
+of N are inequalities. `descent` searches from several interior mixtures at once; since the loss is capped and so flat
+where a language gets nothing, a language that ends with nothing is given some and the search goes on from there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from isogloss.errors import PlanError
 from isogloss.laws import Atlas, saturated
 from isogloss.numerics import jax, jnp
 from isogloss.planning.constraints import Box, into_box
+from isogloss.planning.descent import GAIN, VIOLATION, plans_of, search
+from isogloss.planning.draws import Drawn
+from isogloss.planning.goal import Goal, PointTask, RiskTask, Task
+from isogloss.planning.slopes import CAP_SHARPNESS, Laws, Problem
 from isogloss.runs.mixtures import naive_mixtures
 
-# Sharpness of the cap: at half the cap a loss is lowered by 1e-6, at a tenth by nothing.
-CAP_SHARPNESS = 16
 # Objectives within this fraction of the best are the same optimum.
-AGREEMENT = 1e-6
+AGREEMENT = 1e-5
 # A language below this share has been given nothing.
 NOTHING = 1e-5
-VIOLATION = 1e-7
+# Part of an even mixture in a start: what has nothing moves nowhere.
+EVEN = 0.02
+# How near a size of the profile comes to the one asked for.
+NEAR = 1e-3
+# Pairs of languages that change places at a time, fewer the more languages above MANY, how often, and how far beyond.
+PAIRS, MANY, EXCHANGES, BEYOND = 24, 60, 4, 1.15
+# The last search goes on while it gains, from where it stopped, at most so often.
+AGAIN, FINE = 6, 1e-11
 
 
 @dataclass(frozen=True)
@@ -45,15 +52,7 @@ class Allocation:
     agree: int
 
 
-@dataclass
-class _Search:
-    """What the augmented Lagrangian has learnt, so that a neighbouring problem need not start afresh."""
-
-    multipliers: np.ndarray | None = None
-    rho: float = 1.0
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Allocator:
     """The problem at one budget C (FLOPs). Arrays are `(K,)`."""
 
@@ -63,42 +62,112 @@ class Allocator:
     C: float
     ceiling: float
     """Loss of a uniform guess: no language can do worse."""
+    served: float = 0.0
+    """Tokens that the budget serves too, at 2 N FLOPs each."""
+    aim: Goal | None = None
+    """The weighted mean loss if None."""
+    drawn: Drawn | None = None
+    """Draws of the laws that the goal is taken over; None: at `law` alone."""
+    tail: bool = False
+    """Of the draws, the worst fifth counts instead of their mean."""
+
+    @cached_property
+    def problem(self) -> Problem:
+        return Problem(Laws.of(self.law, len(self.U)), np.asarray(self.U, float), self.C, self.ceiling, self.served)
+
+    @cached_property
+    def goal(self) -> Goal:
+        return self.aim or Goal(np.asarray(self.weights, float))
 
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
         """Expected loss of every language `(K,)` for N parameters and all of C spent on `shares`."""
-        tokens = shares * self.C / (6 * N)
-        return np.asarray(capped_losses(self.law, jnp.asarray(self.U), self.ceiling, jnp.asarray(tokens), N))
+        return self._losses(np.array([float(N)]), np.asarray(shares, float)[None])[0]
+
+    def objective(self, N: float, shares: np.ndarray) -> float:
+        """What the search makes small, of any plan that spends C."""
+        return float(self._objectives(np.array([float(N)]), np.asarray(shares, float)[None])[0])
 
     def best(self, box: Box, starts: Sequence[np.ndarray], D_start: float) -> Allocation:
-        """The least weighted loss in the box from every start mixture; `D_start` tokens to begin with.
+        """The least objective in the box from every start mixture; `D_start` tokens to begin with.
 
         Raises PlanError if no start ends inside the box.
         """
-        found = [a for a in (self._descend(into_box(p, D_start, box), D_start, box) for p in starts) if a is not None]
+        begin = into_box(np.array(starts), np.full(len(starts), D_start), box) * D_start
+        found = [a for a in self._descend(_logs(begin), box) if a is not None]
         if not found:
             raise PlanError("no start of the search met the constraints. Loosen limits or min_share.")
         top = min(found, key=lambda a: a.objective)
-        top = self._lift(top, box)
+        top = self._lift(self._exchange(self._again(top, box), box), box)
         agree = sum(a.objective <= top.objective * (1 + AGREEMENT) for a in found)
-        return Allocation(**{**top.__dict__, "starts": len(found), "agree": agree})
+        # None of them, where only an exchange led there.
+        return replace(top, starts=len(found), agree=max(1, agree))
 
     def profile(self, sizes: Sequence[float], box: Box, top: Allocation) -> list[Allocation | None]:
-        """The best mixture at exactly each of `sizes`, in parameters; None where the text does not last.
+        """The best mixture at each of `sizes`, in parameters (to a part of NEAR); None where the text does not last."""
+        N = np.array(sizes, float)
+        D = self.problem.tokens(N)
+        lasting = D > 0
+        if not lasting.any():
+            return [None] * len(N)
+        N, D = N[lasting], D[lasting]
+        even = np.full(len(self.U), 1 / len(self.U))
+        start = (1 - EVEN) * top.shares + EVEN * even
+        begin = into_box(np.tile(start, (len(N), 1)), D, box) * D[:, None]
+        found = iter(self._descend(_logs(begin), box, N))
+        return [next(found) if lasts else None for lasts in lasting]
 
-        Walks outwards from `top`, every size starting from its neighbour's answer.
+    def _again(self, top: Allocation, box: Box) -> Allocation:
+        """The search may stop at a kink, where two languages have as many tokens: a fresh one goes on from there."""
+        for _ in range(AGAIN):
+            tried = self._descend(_logs(top.shares * top.D)[None], box, gain=FINE)[0]
+            if tried is None or tried.objective >= top.objective:
+                return top
+            done = tried.objective > top.objective * (1 - AGREEMENT / 10)
+            top = tried
+            if done:
+                return top
+        return top
+
+    def _exchange(self, top: Allocation, box: Box) -> Allocation:
+        """Let languages that harm each other change places, and keep the best result, while it is better.
+
+        Interference counts for one dose of the smaller of two: where they have as many tokens there is a ridge, with an
+        optimum on either side, and no descent crosses it.
         """
-        found: dict[float, Allocation | None] = {}
-        for side in (
-            sorted(n for n in sizes if n >= top.N),
-            sorted((n for n in sizes if n < top.N), reverse=True),
-        ):
-            near, state = top, _Search()
-            for N in side:
-                D = self.C / (6 * N)
-                fixed = Box(box.tokens_high, box.share_low, box.share_high, N, N)
-                found[N] = self._descend(into_box(near.shares, D, box), D, fixed, state)
-                near = found[N] or near
-        return [found[N] for N in sizes]
+        for _ in range(EXCHANGES):
+            pairs = self._neighbours(top)
+            if not len(pairs):
+                return top
+            tokens = np.tile(np.maximum(top.shares * top.D, 1.0), (2 * len(pairs), 1))
+            i, j = np.tile(pairs, (2, 1)).T
+            rows = np.arange(len(tokens))
+            a, b = tokens[rows, i], tokens[rows, j]
+            # Both ways: their tokens exchanged, and one a little beyond the other.
+            beyond = np.arange(len(tokens)) >= len(pairs)
+            tokens[rows, i] = np.where(beyond, b * BEYOND, b)
+            tokens[rows, j] = np.where(beyond, b, a)
+            D = tokens.sum(axis=1)
+            begin = into_box(tokens / D[:, None], np.full(len(D), top.D), box) * top.D
+            found = [a for a in self._descend(_logs(begin), box) if a is not None]
+            best = min(found, key=lambda a: a.objective, default=top)
+            if best.objective >= top.objective * (1 - AGREEMENT / 10):
+                return top
+            top = self._again(best, box)
+        return top
+
+    def _neighbours(self, top: Allocation) -> np.ndarray:
+        """Pairs `(n, 2)`, fewer tokens first, of languages next to each other of which one harms the other."""
+        laws = self.problem.laws
+        if laws.dose == "linear" or len(self.U) < 2:
+            return np.empty((0, 2), int)
+        order = np.argsort(top.shares)
+        low, high = order[:-1], order[1:]
+        tau = laws.tau[0]
+        harmful = (tau[low, high] < 0) | (tau[high, low] < 0)
+        low, high = low[harmful], high[harmful]
+        apart = np.log(np.maximum(top.shares[high], 1e-300)) - np.log(np.maximum(top.shares[low], 1e-300))
+        nearest = np.argsort(apart)[: PAIRS // max(1, len(self.U) // MANY)]
+        return np.stack([low, high], axis=1)[nearest]
 
     def _lift(self, top: Allocation, box: Box) -> Allocation:
         """Give something to languages that got nothing, and keep the result if it is better."""
@@ -107,57 +176,52 @@ class Allocator:
             if not starved.any():
                 return top
             p = np.where(starved, 1 / len(top.shares), top.shares)
-            tried = self._descend(into_box(p / p.sum(), top.D, box), top.D, box)
+            begin = into_box(p / p.sum(), top.D, box) * top.D
+            tried = self._descend(_logs(begin)[None], box)[0]
             if tried is None or tried.objective >= top.objective * (1 - AGREEMENT):
                 return top
             top = tried
         return top
 
-    def _descend(self, shares: np.ndarray, D: float, box: Box, state: _Search | None = None) -> Allocation | None:
-        """The nearest optimum from `shares` at D tokens; `state` carries the multipliers between neighbours."""
-        state = state or _Search()
-        size = len(shares)
-        if state.multipliers is None:
-            state.multipliers = np.zeros(2 * size + 2)
-        limits = limits_of(box)
+    def _descend(
+        self, x: np.ndarray, box: Box, N: np.ndarray | None = None, gain: float = GAIN
+    ) -> list[Allocation | None]:
+        """The nearest optima from log tokens x `(n, K)`, at sizes N `(n,)` where given; None if a limit is broken."""
+        # A size need not be met exactly: what counts is the best mixture at the size that is reported.
+        met = VIOLATION if N is None else NEAR
+        found = search(self._task(len(x)), x, box, N=N, gain=gain, met=met)
+        sizes, shares = plans_of(found.x, self.problem, box)
+        loss, objective = self._losses(sizes, shares), self._objectives(sizes, shares)
+        return [
+            Allocation(
+                float(sizes[i]), float(self.problem.tokens(sizes[i])), shares[i], loss[i], float(objective[i]), 1, 1
+            )
+            if found.settled[i]
+            else None
+            for i in range(len(x))
+        ]
+
+    def _task(self, count: int) -> Task:
+        if self.drawn is not None:
+            return RiskTask(self.drawn.problem, self.goal, self.tail)
+        return PointTask(self.problem, self.goal, np.zeros(count, int))
+
+    def _losses(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
-            upper = np.log(box.tokens_high)
-        # One token of a language is as little as matters.
-        bounds = list(zip(np.minimum(0.0, upper - 1), upper, strict=True))
-        x = np.log(np.maximum(shares * D, 1.0))
-        worst = np.inf
-        for _ in range(25):
-            x, violated = self._minimise(x, state, limits, bounds)
-            state.multipliers = np.maximum(0.0, state.multipliers + state.rho * violated)
-            now = float(violated.max(initial=0.0))
-            if now < VIOLATION:
-                return self._allocation(x, box)
-            if now > 0.25 * worst:
-                state.rho *= 5
-            worst = now
-        return self._allocation(x, box) if worst < 1e-4 else None
+            x = np.log(shares * self.problem.tokens(N)[:, None])
+        return self.problem.losses(np.zeros(len(N), int), x, N)
 
-    def _minimise(
-        self, x: np.ndarray, state: _Search, limits: dict[str, Any], bounds: list[tuple[float, float]]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        fixed = (self.law, jnp.asarray(self.U), jnp.asarray(self.weights), jnp.asarray(self.C), self.ceiling)
-        pull = (jnp.asarray(state.multipliers), jnp.asarray(state.rho), limits)
+    def _objectives(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        if self.drawn is None:
+            return self.goal.of(self._losses(N, shares))
+        with np.errstate(divide="ignore"):
+            return RiskTask(self.drawn.problem, self.goal, self.tail).of(
+                np.log(shares * self.problem.tokens(N)[:, None])
+            )
 
-        def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
-            f, g = _augmented(x, *fixed, *pull)
-            return float(f), np.asarray(g)
 
-        options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-13, "gtol": 1e-9, "maxcor": 30}
-        x = minimize(value_and_gradient, x, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-        return x, np.asarray(violations(x, self.C, limits))
-
-    def _allocation(self, x: np.ndarray, box: Box) -> Allocation:
-        tokens = np.exp(x)
-        N = float(np.clip(self.C / (6 * tokens.sum()), box.N_low, box.N_high))
-        D = self.C / (6 * N)
-        shares = into_box(tokens / tokens.sum(), D, box)
-        loss = self.losses(N, shares)
-        return Allocation(N, D, shares, loss, float(self.weights @ loss), 1, 1)
+def _logs(tokens: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(tokens, 1.0))
 
 
 def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int, seed: int) -> list[np.ndarray]:
@@ -167,16 +231,6 @@ def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int,
     random = [rng.dirichlet(np.full(len(U), 2.0)) for _ in range(extra)]
     even = np.full(len(U), 1 / len(U))
     return [0.9 * p + 0.1 * even for p in (*named.values(), *random)]
-
-
-def limits_of(box: Box) -> dict[str, Any]:
-    """The inequalities of `violations`, in logarithms."""
-    with np.errstate(divide="ignore"):
-        return {
-            "low": jnp.log(jnp.asarray(box.share_low)),
-            "high": jnp.log(jnp.asarray(box.share_high)),
-            "N": jnp.log(jnp.asarray([max(box.N_low, 1e-300), box.N_high])),
-        }
 
 
 @partial(jax.jit, static_argnums=2)
@@ -190,35 +244,3 @@ def capped_losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> An
     # A smooth minimum: a hard one has no gradient above the cap, and a search that starts there stays.
     ratio = loss / ceiling
     return loss / (1 + ratio**CAP_SHARPNESS) ** (1 / CAP_SHARPNESS)
-
-
-@jax.jit
-def violations(x: Any, C: Any, limits: dict[str, Any]) -> Any:
-    """How far each inequality is broken `(2 K + 2,)`, in logarithms; at most zero where it holds."""
-    log_D = jax.nn.logsumexp(x)
-    log_p = x - log_D
-    log_N = jnp.log(C / 6) - log_D
-    below = jnp.where(jnp.isfinite(limits["low"]), limits["low"] - log_p, -1e3)
-    above = jnp.where(limits["high"] < 0, log_p - limits["high"], -1e3)
-    return jnp.concatenate([below, above, jnp.stack([limits["N"][0] - log_N, log_N - limits["N"][1]])])
-
-
-@partial(jax.jit, static_argnums=5)
-def _augmented(
-    x: Any,
-    law: Atlas,
-    U: Any,
-    weights: Any,
-    C: Any,
-    ceiling: float,
-    multipliers: Any,
-    rho: Any,
-    limits: dict[str, Any],
-) -> tuple[Any, Any]:
-    def value(x: Any) -> Any:
-        tokens = jnp.exp(x)
-        objective = weights @ capped_losses(law, U, ceiling, tokens, C / (6 * tokens.sum()))
-        pushed = jnp.maximum(0.0, multipliers + rho * violations(x, C, limits))
-        return objective + ((pushed**2 - multipliers**2) / (2 * rho)).sum()
-
-    return jax.value_and_grad(value)(x)

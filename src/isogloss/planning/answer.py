@@ -13,7 +13,9 @@ import polars as pl
 
 from isogloss import languages as _languages
 from isogloss.files import finite, write_text
+from isogloss.planning.cost import Cost
 from isogloss.planning.kinds import Evidence, Kind
+from isogloss.planning.question import Objective
 from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
@@ -50,7 +52,7 @@ class Plan:
     loss: np.ndarray
     weights: np.ndarray
     objective: float
-    """The weighted mean loss, which the plan makes small."""
+    """What the plan makes small: the weighted mean loss, unless the question's [objective] or target says otherwise."""
     binds: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     profile: pl.DataFrame
@@ -64,6 +66,10 @@ class Plan:
     agree: int
     uncertainty: Uncertainty | None = None
     """None: not asked for, or nothing that the plan rests on has an interval."""
+    cost: Cost | None = None
+    """In FLOPs for training and serving, hours, money, and counted exactly."""
+    aim: Objective | None = None
+    """What `objective` is; None where it is the worst loss as part of its target."""
 
     def __repr__(self) -> str:
         return (
@@ -120,12 +126,15 @@ class Plan:
             "loss": by_language(self.loss),
             "loss_unit": self.loss_unit,
             "weights": by_language(self.weights),
-            "mean_loss": self.objective,
+            "mean_loss": float(self.weights @ self.loss),
+            "objective": {"said": self.aim.said if self.aim else "as the target says", "value": self.objective},
+            "cost": self.cost.to_dict() if self.cost else None,
             "uncertainty": self.uncertainty.to_dict() if self.uncertainty else None,
             "binds": list(self.binds),
             "alternatives": {
                 a.name: {
-                    "mean_loss": a.objective,
+                    "mean_loss": float(self.weights @ a.loss),
+                    "objective": a.objective,
                     "excess": a.objective / self.objective - 1,
                     "shares": by_language(a.shares),
                     "epochs": by_language(a.epochs),

@@ -8,7 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from isogloss.errors import InputError
+from isogloss.planning.hardware import max_trainable_params
 from isogloss.planning.question import Question
+from isogloss.units import format_quantity
+
+# Tokens below which a run is not a model: with less, the budget is a typing mistake.
+FEWEST_TOKENS = 1e6
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,48 @@ class ParamRange:
         return replace(box, N_low=max(box.N_low, self.low), N_high=min(box.N_high, self.high))
 
 
+@dataclass(frozen=True)
+class Memory:
+    """At most as many parameters as the accelerators' memory trains."""
+
+    params: float
+
+    def narrow(self, box: Box) -> Box:
+        return ParamRange(0.0, self.params).narrow(box)
+
+
+def memory_of(question: Question) -> Memory | None:
+    """What `limits.memory` allows; None without it. Raises InputError where it holds no model, or is not known."""
+    wanted, budget = question.limits.memory, question.budget
+    if wanted is None:
+        return None
+    if budget.gpus is None:
+        raise InputError(
+            "memory without the number of accelerators",
+            where="limits.memory",
+            hint="Give budget.gpu and budget.gpus: the model is spread over all of them.",
+        )
+    memory = budget.memory if wanted == "gpu" else wanted
+    if memory is None:
+        raise InputError(
+            f"the memory of {budget.gpu} is not known",
+            where="limits.memory",
+            hint='Give it, such as memory = "80 GB", or under [accelerators.<name>].',
+        )
+    vocabulary, context = question.assumptions.vocabulary, question.assumptions.context_length
+    return Memory(
+        max_trainable_params(
+            float(memory), budget.gpus, vocab_size=vocabulary, context_length=context, where="limits.memory"
+        )
+    )
+
+
 def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     limits = question.limits
     found: list[Constraint] = [ParamRange(limits.min_params, limits.max_params)]
+    memory = memory_of(question)
+    if memory is not None:
+        found.append(memory)
     for index, (code, need) in enumerate(question.languages.items()):
         found.append(EpochCap(index, need.max_epochs or limits.max_epochs, float(U[index])))
         if need.share is not None:
@@ -141,14 +185,51 @@ def _fits(box: Box, D: float) -> bool:
     return bool(np.minimum(box.share_high * D, box.tokens_high).sum() >= D * (1 - 1e-12))
 
 
-def into_box(shares: np.ndarray, D: float, box: Box) -> np.ndarray:
-    """The mixture in the box nearest to `shares` in relative entropy: scaled by one factor, then clipped."""
-    low, high = box.share_low, np.minimum(box.share_high, box.tokens_high / D)
-    shares = np.maximum(shares, 1e-300)
-    a, b = -700.0, 700.0
-    for _ in range(200):
+def feasible(box: Box, C: float, served: float = 0.0) -> Box:
+    """The box with its sizes narrowed to those for which the text lasts and C, FLOPs, pays for serving too.
+
+    Raises InputError if there are none.
+    """
+    if box.N_low > box.N_high:
+        raise InputError(
+            f"min_params {format_quantity(box.N_low)} is above max_params {format_quantity(box.N_high)}",
+            where="limits",
+        )
+    most, left = most_tokens(box), C - 2 * box.N_low * served
+    if left / (6 * box.N_low) < FEWEST_TOKENS:
+        serving = f" once {format_quantity(served, 'tokens')} are served" if served else ""
+        raise InputError(
+            f"{C:.3g} FLOPs train no model: the smallest allowed, {format_quantity(box.N_low)} parameters, "
+            f"would see {max(left, 0.0) / (6 * box.N_low):.3g} tokens{serving}",
+            where="budget",
+            hint="Raise the budget, or lower limits.min_params" + (" or budget.served_tokens." if served else "."),
+        )
+    smallest = C / (6 * most + 2 * served)
+    if smallest > box.N_high:
+        raise InputError(
+            f"no model meets the budget: the text and the limits allow {format_quantity(most)} tokens, and to spend "
+            f"{C:.3g} FLOPs on them takes {format_quantity(smallest)} parameters, above max_params "
+            f"{format_quantity(box.N_high)}",
+            where="limits",
+            hint="Raise max_params or max_epochs, lower min_share, add text or languages, or lower the budget.",
+        )
+    # A hair inside, so that the smallest size is not met by one mixture alone.
+    low, high = max(box.N_low, smallest * (1 + 1e-6)), box.N_high
+    if served:
+        high = min(high, C / (6 * FEWEST_TOKENS + 2 * served))
+    return Box(box.tokens_high, box.share_low, box.share_high, low, high)
+
+
+def into_box(shares: np.ndarray, D: float | np.ndarray, box: Box) -> np.ndarray:
+    """The mixtures `(..., K)` in the box nearest to `shares` in relative entropy, each for its D `(...)`: scaled by one
+    factor, then clipped."""
+    low, high = box.share_low, np.minimum(box.share_high, box.tokens_high / np.asarray(D)[..., None])
+    logs = np.log(np.maximum(shares, 1e-300))
+    a, b = np.full(logs.shape[:-1], -700.0)[..., None], np.full(logs.shape[:-1], 700.0)[..., None]
+    # 64 halvings of the range leave no more than rounding.
+    for _ in range(64):
         middle = (a + b) / 2
-        total = np.clip(shares * np.exp(np.clip(middle, -690, 690)), low, high).sum()
-        a, b = (middle, b) if total < 1 else (a, middle)
-    p = np.clip(shares * np.exp((a + b) / 2), low, high)
-    return p / p.sum()
+        short = np.clip(np.exp(np.minimum(logs + middle, 690.0)), low, high).sum(axis=-1, keepdims=True) < 1
+        a, b = np.where(short, middle, a), np.where(short, b, middle)
+    p = np.clip(np.exp(np.minimum(logs + (a + b) / 2, 690.0)), low, high)
+    return p / p.sum(axis=-1, keepdims=True)

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isogloss.planning.aim import Spending
 from isogloss.planning.allocate import NOTHING, Allocation
-from isogloss.planning.constraints import Box
+from isogloss.planning.constraints import Box, memory_of
 from isogloss.planning.evidence import Ground
 from isogloss.planning.kinds import Evidence, counted, some, weakest
-from isogloss.planning.question import Question
+from isogloss.planning.question import Objective, Question
 from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
 
-def binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
+def binding(top: Allocation, box: Box, basis: Ground, asked: Question) -> list[str]:
     """The limits that hold the plan where it is, one sentence each."""
     names = basis.languages
     tokens = top.shares * top.D
@@ -36,7 +37,10 @@ def binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
         elif high < 1 and top.shares[i] >= high * (1 - close):
             out.append(f"maximum share {high:g}: {code}")
     if box.N_high * (1 - close) <= top.N:
-        out.append(f"maximum size: {format_quantity(box.N_high)} parameters")
+        memory = memory_of(asked)
+        held = memory is not None and memory.params <= box.N_high * (1 + close)
+        what = f"memory of {asked.budget.gpus:g} accelerators" if held else "maximum size"
+        out.append(f"{what}: {format_quantity(box.N_high)} parameters")
     if box.N_low * (1 + close) >= top.N:
         out.append(
             f"smallest size for which the text lasts or that is allowed: {format_quantity(box.N_low)} parameters"
@@ -44,18 +48,17 @@ def binding(top: Allocation, box: Box, basis: Ground) -> list[str]:
     return out
 
 
-def given(asked: Question) -> list[Evidence]:
-    if asked.budget.flops is not None:
-        return [Evidence("C", "given", "budget.flops in the question; C = 6 N D")]
+def given(asked: Question, spend: Spending) -> list[Evidence]:
     budget = asked.budget
-    return [
-        Evidence(
-            "C",
-            "given" if "utilisation" in budget.model_fields_set else "assumed",
-            f"{budget.gpu_hours:g} h of {budget.gpu} at its peak dense bf16 rate x utilisation {budget.utilisation:g}; "
-            "C = 6 N D",
-        )
-    ]
+    rule = "C = 6 N D" + (
+        f" + 2 N for each of {format_quantity(spend.served, 'tokens')} served" if spend.served else ""
+    )
+    if spend.found:
+        goals = ", ".join(f"{name} {loss:.4g}" for name, loss in spend.goals.items())
+        said = f"the least budget found that reaches {budget.said()} ({goals}); {rule}"
+        return [Evidence("C", "predicted", said)]
+    sure = budget.flops is not None or "utilisation" in budget.model_fields_set
+    return [Evidence("C", "given" if sure else "assumed", f"{budget.said()}; {rule}")]
 
 
 def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
@@ -74,9 +77,15 @@ def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
 
 
 def warnings(
-    top: Allocation, basis: Ground, asked: Question, epochs: np.ndarray, unsure: Uncertainty | None, draws: int
+    top: Allocation,
+    basis: Ground,
+    asked: Question,
+    epochs: np.ndarray,
+    unsure: Uncertainty | None,
+    draws: int,
+    spend: Spending,
 ) -> list[str]:
-    out = [_how_sure(basis, unsure, draws)]
+    out = [_how_sure(basis, unsure, draws), *_aims(asked, spend, unsure)]
     low, high = basis.N_range
     if not low <= top.N <= high:
         out.append(
@@ -105,6 +114,24 @@ def warnings(
     starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < NOTHING and w > 0]
     if starved:
         out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
+    return out
+
+
+def _aims(asked: Question, spend: Spending, unsure: Uncertainty | None) -> list[str]:
+    out = []
+    if asked.objective != Objective():
+        out.append(f"what is called the mean loss here is the {asked.objective.said}: [objective] of the question.")
+    if asked.objective.risk != "point" and unsure is None:
+        out.append(f'risk = "{asked.objective.risk}" changes nothing: nothing that the plan rests on has an interval.')
+    if asked.budget.target is not None:
+        out.append(
+            "what is called the mean loss here is the worst loss as part of its target: 1 and less reaches them all. "
+            "Languages without a target get what serves the others."
+        )
+    if spend.found:
+        out.append("the budget is what the point laws say that it takes; intervals are of losses at that budget.")
+    if spend.served:
+        out.append("serving is charged at 2 N FLOPs a token and at the utilisation of training, which flatters it.")
     return out
 
 

@@ -11,29 +11,31 @@ import numpy as np
 import polars as pl
 
 from isogloss.errors import InputError, located
-from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
+from isogloss.planning.aim import best_plan, goal_of, spending
+from isogloss.planning.allocate import Allocation, Allocator
 from isogloss.planning.answer import Alternative, Plan
-from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
+from isogloss.planning.constraints import Box, box_of, constraints_of, feasible
+from isogloss.planning.cost import cost_of
 from isogloss.planning.draws import Drawn, draw_laws
-from isogloss.planning.evidence import Ground, ground
+from isogloss.planning.evidence import ground
 from isogloss.planning.explain import binding, derived, given, warnings
 from isogloss.planning.question import Question, read_question
-from isogloss.planning.uncertainty import Uncertainty, uncertainty
+from isogloss.planning.uncertainty import uncertainty
 from isogloss.runs.mixtures import naive_mixtures
-from isogloss.units import format_quantity
 
-# Tokens below which a run is not a model: with less, the budget is a typing mistake.
-FEWEST_TOKENS = 1e6
 PROFILE_SIZES = 25
 PROFILE_FACTOR = 8.0
+# Above so many languages the profile has half the sizes.
+MANY = 150
 DRAWS, LEVEL = 100, 0.8
 # Fewer draws have no quantiles worth showing.
 FEWEST_DRAWS = 10
 STAGES = (
     "gathering evidence",
+    "seeking the budget that reaches the target",
+    "drawing laws and transfer",
     "searching for size and mixture",
     "trying other sizes",
-    "drawing laws and transfer",
     "finding each draw's own best plan",
 )
 
@@ -48,7 +50,8 @@ def plan(
 ) -> Plan:
     """Answer a question (a TOML file, or a mapping of the same shape): N, D and the mixture together.
 
-    Minimises the weighted mean of the languages' expected losses under C = 6 N D and the question's limits. `draws`
+    Minimises the weighted mean of the languages' expected losses, or what [objective] says, under C = 6 N D (and 2 N
+    for each token served) and the question's limits; C is the least that reaches a target where that is given. `draws`
     laws and transfer weights say how sure that is, in intervals of the central `level`; 0 leaves them out. `progress`
     is told each of STAGES. Raises InputError for a question that cannot be read or met, PlanError where the search
     finds no plan.
@@ -57,29 +60,54 @@ def plan(
     _refuse_options(seed, draws, level)
     asked = read_question(question)
     say(STAGES[0])
-    C = asked.budget.C
     with located(str(question) if isinstance(question, str | Path) else "question"):
         basis = ground(asked)
-        box = _feasible(box_of(constraints_of(asked, basis.U), len(basis.U)), C)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
-    D_start = float(np.clip(math.sqrt(C / 6 * 50), C / 6 / box.N_high, C / 6 / box.N_low))
-    starts = starting_mixtures(basis.U, D_start, asked.limits.max_epochs, extra=4, seed=seed)
-    say(STAGES[1])
-    top = allocator.best(box, starts, D_start)
-    say(STAGES[2])
+        whole = box_of(constraints_of(asked, basis.U), len(basis.U))
+        if asked.budget.is_target:
+            say(STAGES[1])
+        spend = spending(asked, basis, whole, seed)
+        box = feasible(whole, spend.C, spend.served)
+        goal = goal_of(asked, basis, whole, spend)
+    varies = bool(basis.laws.varies or basis.transfer.varies)
+    if asked.objective.risk != "point" and not draws:
+        raise InputError(
+            f'objective.risk = "{asked.objective.risk}" is taken over draws, and there are none',
+            where="draws",
+            hint=f'Say {DRAWS}, or risk = "point".',
+        )
+    drawn = None
+    if draws and varies:
+        say(STAGES[2])
+        laws = draw_laws(basis, draws, seed)
+        drawn = Drawn(laws, basis.U, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
+    say(STAGES[3])
+    over = None if asked.objective.risk == "point" else drawn
+    allocator, top = best_plan(asked, basis, box, spend, goal, over, seed)
+    say(STAGES[4])
     sizes = _other_sizes(allocator, top, box)
     alternatives = _alternatives(allocator, top, box, asked)
     unsure = None
-    if draws and (basis.laws.varies or basis.transfer.varies):
-        say(STAGES[3])
-        unsure = _uncertainty(basis, allocator, top, box, alternatives, sizes, draws, level, seed, say)
+    if drawn is not None:
+        say(STAGES[5])
+        naive = {a.name: a.shares for a in alternatives}
+        unsure = uncertainty(
+            drawn,
+            top,
+            box,
+            goal=goal,
+            languages=basis.languages,
+            alternatives=naive,
+            sizes=sizes,
+            level=level,
+            seed=seed,
+        )
     epochs = top.shares * top.D / basis.U
     return Plan(
         title=asked.title,
         languages=basis.languages,
         N=top.N,
         D=top.D,
-        C=C,
+        C=spend.C - 2 * top.N * spend.served,
         shares=top.shares,
         epochs=epochs,
         epoch_caps=box.tokens_high / basis.U,
@@ -87,16 +115,18 @@ def plan(
         loss=top.loss,
         weights=basis.weights,
         objective=top.objective,
-        binds=tuple(binding(top, box, basis)),
+        binds=tuple(binding(top, box, basis, asked)),
         alternatives=alternatives,
         profile=_profile(sizes),
-        evidence=(*given(asked), *basis.evidence, *derived(basis, [a.name for a in alternatives])),
-        warnings=tuple(warnings(top, basis, asked, epochs, unsure, draws)),
+        evidence=(*given(asked, spend), *basis.evidence, *derived(basis, [a.name for a in alternatives])),
+        warnings=tuple(warnings(top, basis, asked, epochs, unsure, draws, spend)),
         loss_unit=basis.loss_unit,
         N_range=basis.N_range,
         starts=top.starts,
         agree=top.agree,
         uncertainty=unsure,
+        cost=cost_of(asked, spend, top.N),
+        aim=asked.objective if not spend.goals else None,
     )
 
 
@@ -113,65 +143,14 @@ def _refuse_options(seed: int, draws: int, level: float) -> None:
         raise InputError(f"the level must be between 0 and 1, got {level:g}", where="level", hint=f"Say {LEVEL:g}.")
 
 
-def _uncertainty(
-    basis: Ground,
-    allocator: Allocator,
-    top: Allocation,
-    box: Box,
-    alternatives: tuple[Alternative, ...],
-    sizes: list[Allocation],
-    draws: int,
-    level: float,
-    seed: int,
-    say: Callable[[str], None],
-) -> Uncertainty:
-    drawn = Drawn(draw_laws(basis, draws, seed), basis.U, basis.weights, allocator.C, allocator.ceiling)
-    naive = {a.name: a.shares for a in alternatives}
-    return uncertainty(
-        drawn,
-        top,
-        box,
-        languages=basis.languages,
-        alternatives=naive,
-        sizes=sizes,
-        level=level,
-        seed=seed,
-        progress=say,
-    )
-
-
-def _feasible(box: Box, C: float) -> Box:
-    """The box with its sizes narrowed to those for which the text lasts; InputError if there are none."""
-    if box.N_low > box.N_high:
-        raise InputError(
-            f"min_params {format_quantity(box.N_low)} is above max_params {format_quantity(box.N_high)}",
-            where="limits",
-        )
-    most = most_tokens(box)
-    if C / (6 * box.N_low) < FEWEST_TOKENS:
-        raise InputError(
-            f"{C:.3g} FLOPs train no model: the smallest allowed, {format_quantity(box.N_low)} parameters, "
-            f"would see {C / (6 * box.N_low):.3g} tokens",
-            where="budget",
-            hint="Raise the budget, or lower limits.min_params.",
-        )
-    smallest = C / (6 * most)
-    if smallest > box.N_high:
-        raise InputError(
-            f"no model meets the budget: the text and the limits allow {format_quantity(most)} tokens, and to spend "
-            f"{C:.3g} FLOPs on them takes {format_quantity(smallest)} parameters, above max_params "
-            f"{format_quantity(box.N_high)}",
-            where="limits",
-            hint="Raise max_params or max_epochs, lower min_share, add text or languages, or lower the budget.",
-        )
-    # A hair inside, so that the smallest size is not met by one mixture alone.
-    return Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest * (1 + 1e-6)), box.N_high)
-
-
 def _other_sizes(allocator: Allocator, top: Allocation, box: Box) -> list[Allocation]:
-    sizes = top.N * np.geomspace(1 / PROFILE_FACTOR, PROFILE_FACTOR, PROFILE_SIZES)
+    # Curves of many languages at once are dear, and as smooth: every second size will do.
+    count = PROFILE_SIZES if len(allocator.U) <= MANY and allocator.drawn is None else PROFILE_SIZES // 2 + 1
+    sizes = top.N * np.geomspace(1 / PROFILE_FACTOR, PROFILE_FACTOR, count)
     sizes = sorted({*(float(n) for n in sizes if box.N_low <= n <= box.N_high), top.N})
-    return [a for a in allocator.profile(sizes, box, top) if a is not None]
+    found = allocator.profile(sizes, box, top)
+    kept = [top if N == top.N else a for N, a in zip(sizes, found, strict=True)]
+    return [a for a in kept if a is not None]
 
 
 def _profile(sizes: list[Allocation]) -> pl.DataFrame:
@@ -188,5 +167,6 @@ def _alternatives(allocator: Allocator, top: Allocation, box: Box, asked: Questi
         over = tuple(
             code for code, t, cap in zip(asked.languages, tokens, box.tokens_high, strict=True) if t > cap * (1 + 1e-6)
         )
-        out.append(Alternative(name, shares, tokens / allocator.U, loss, float(allocator.weights @ loss), over))
+        objective = allocator.objective(top.N, shares)
+        out.append(Alternative(name, shares, tokens / allocator.U, loss, objective, over))
     return tuple(out)

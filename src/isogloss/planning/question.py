@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
 from isogloss.planning.budget import Budget, Bytes, LanguageTarget, OwnAccelerator, Parameters, Positive, Strict, Tokens
+from isogloss.units import parse_quantity
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Epochs = Positive
@@ -31,11 +32,17 @@ class LanguageNeed(Strict):
     fit: str | None = None
 
 
+def _memory(value: Any) -> Any:
+    return value if value == "gpu" else parse_quantity(value, "bytes")
+
+
 class Limits(Strict):
     max_epochs: Epochs = 4.0
     min_share: Share | None = None
     min_params: Parameters = 1e6
     max_params: Parameters = 1e13
+    memory: Annotated[float | Literal["gpu"], BeforeValidator(_memory)] | None = None
+    """Bytes of each accelerator, "gpu" for those of the budget's: a model must train on `budget.gpus` of them."""
 
 
 # Where transfer weights come from; any other text is the path of a matrix.
@@ -55,6 +62,7 @@ class Assumptions(Strict):
     capacity: Literal["none", "k-law"] = "none"
     temperature: Positive = 3.33
     vocabulary: Annotated[int, Field(gt=1)] = 64_512
+    context_length: Annotated[int, Field(gt=0)] = 4096
 
     def located(self, folder: Path, where: str) -> Assumptions:
         """With a matrix of transfer found from the folder of the question file. InputError if there is none."""
@@ -71,6 +79,24 @@ class Assumptions(Strict):
         )
 
 
+class Objective(Strict):
+    """What a good plan is: which number of each language, how they add up, and over which laws."""
+
+    measure: Literal["loss", "normalised"] = "loss"
+    languages: Literal["mean", "worst"] = "mean"
+    risk: Literal["point", "mean", "tail"] = "point"
+
+    @property
+    def said(self) -> str:
+        what = {
+            "loss": "loss",
+            "normalised": "loss relative to what each language alone would reach with all the budget",
+        }
+        how = {"mean": "weighted mean", "worst": "worst"}
+        over = {"point": "", "mean": ", mean over the draws", "tail": ", mean over the worst fifth of the draws"}
+        return f"{how[self.languages]} {what[self.measure]}{over[self.risk]}"
+
+
 class Question(Strict):
     """What `plan` answers. `languages` is keyed by canonical code."""
 
@@ -79,6 +105,7 @@ class Question(Strict):
     budget: Budget
     languages: dict[str, LanguageNeed]
     limits: Limits = Limits()
+    objective: Objective = Objective()
     assumptions: Assumptions = Assumptions()
 
 
@@ -186,6 +213,7 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
             "accelerators": OwnAccelerator,
             "budget": LanguageTarget if keys[1:2] == ["target"] else Budget,
             "limits": Limits,
+            "objective": Objective,
             "assumptions": Assumptions,
             "languages": LanguageNeed,
         }.get(keys[0], Question)

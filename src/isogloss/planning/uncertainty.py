@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from isogloss.planning.constraints import Box
 from isogloss.planning.descent import descend
 from isogloss.planning.draws import Drawn
 from isogloss.planning.flat import FlatRange, flat_range
+from isogloss.planning.goal import Goal
 
 # Part of an even mixture in the one from which each draw's optimum is searched: what has nothing moves nowhere.
 EVEN = 0.02
@@ -47,7 +48,7 @@ class Uncertainty:
     """`(draws, K)`."""
     epochs: np.ndarray
     best_loss: np.ndarray
-    """Weighted mean loss of each draw's own best plan `(draws,)`."""
+    """Weighted mean loss of each draw's own best plan `(draws,)`; here and below the plan's objective, if another."""
     loss: np.ndarray
     """Of the plan, per language `(draws, K)`."""
     mean_loss: np.ndarray
@@ -136,26 +137,24 @@ def uncertainty(
     top: Allocation,
     box: Box,
     *,
+    goal: Goal,
     languages: Sequence[str],
     alternatives: Mapping[str, np.ndarray],
     sizes: Sequence[Allocation],
     level: float,
     seed: int,
-    progress: Callable[[str], None] | None = None,
 ) -> Uncertainty:
     """The plan, the naive mixtures `(K,)` at its N and the best plans at other sizes, all under every draw."""
-    say = progress or (lambda _: None)
 
     def mean(N: float, shares: np.ndarray) -> np.ndarray:
-        return drawn.losses(N, shares) @ drawn.weights
+        return goal.of(drawn.losses(N, shares))
 
     loss = drawn.losses(top.N, top.shares)
     rivals = {name: mean(top.N, shares) for name, shares in alternatives.items()}
     at_sizes = np.array([mean(a.N, a.shares) for a in sizes]).T
-    say("finding each draw's own best plan")
     even = np.full(len(top.shares), 1 / len(top.shares))
-    best = descend(drawn, (1 - EVEN) * top.shares + EVEN * even, top.D, box)
-    D = drawn.C / (6 * best.N)
+    best = descend(drawn, (1 - EVEN) * top.shares + EVEN * even, top.D, box, goal=goal)
+    D = drawn.problem.tokens(best.N)
     return Uncertainty(
         level=level,
         languages=tuple(languages),
@@ -163,9 +162,9 @@ def uncertainty(
         D=D,
         shares=best.shares,
         epochs=best.shares * D[:, None] / drawn.U,
-        best_loss=best.loss @ drawn.weights,
+        best_loss=goal.of(best.loss),
         loss=loss,
-        mean_loss=loss @ drawn.weights,
+        mean_loss=goal.of(loss),
         alternatives=rivals,
         sizes=np.array([a.N for a in sizes]),
         size_loss=at_sizes,

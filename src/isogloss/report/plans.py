@@ -9,27 +9,33 @@ import altair as alt
 import numpy as np
 import polars as pl
 
-from isogloss.planning.flat import FLAT, FlatRange, flat_range
+from isogloss.planning.flat import FLAT, FlatRange
 from isogloss.report.card import Card
+from isogloss.report.plan_answer import aim_of, changes_card, flat_sizes, words_card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_evidence import evidence_card
 from isogloss.report.plan_regret import regret_card
 from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
-from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity, times
+from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity
 
 if TYPE_CHECKING:
     from isogloss.planning import Alternative, Plan
 
 
 def plan_cards(plan: Plan) -> list[Card]:
-    """What to train, on which mixture, what it should reach, how much the size matters, and on what that rests."""
+    """What to train, on which mixture, what it should reach, how much the size matters, and on what that rests.
+
+    The first is the answer in plain words.
+    """
     return [
-        answer_card(plan),
+        words_card(plan),
+        numbers_card(plan),
         mixture_card(plan),
         loss_card(plan),
         size_card(plan),
         naive_card(plan),
         *([regret_card(plan)] if plan.uncertainty else []),
+        changes_card(plan),
         evidence_card(plan),
     ]
 
@@ -55,14 +61,13 @@ def picture_of_plan(plan: Plan) -> Any:
     return alt.hconcat(*parts, spacing=58)
 
 
-def answer_card(plan: Plan) -> Card:
-    names = language_names(plan.languages)
+def numbers_card(plan: Plan) -> Card:
     quantities = [
         ("Parameters N", quantity(plan.N), "N"),
         ("Training tokens D", quantity(plan.D), "D"),
         ("Training compute C, FLOPs", flops(plan.C), "C"),
         ("Tokens per parameter", f"{plan.D / plan.N:.3g}", "D"),
-        ("Mean expected loss", loss(plan.objective), "mean_loss"),
+        (aim_of(plan), loss(plan.objective), "mean_loss"),
     ]
     table = pl.DataFrame(
         {
@@ -72,15 +77,14 @@ def answer_card(plan: Plan) -> Card:
             "Evidence": [plan.kind_of(key) for _, _, key in quantities],
         }
     )
-    holds = [_bind_in_words(bind, names) for bind in plan.binds]
     return Card(
         id="plan",
-        title="What to train",
-        sentence=f"Train {about(plan.N)} parameters on {quantity(plan.D)} tokens; {_repetition(plan, names)}.",
+        title="The plan in numbers",
+        sentence=f"{about(plan.N)} parameters see {plan.D / plan.N:.3g} tokens each; {aim_of(plan).lower()}: "
+        f"{loss(plan.objective)}.",
         table=table,
         formats={c: "number" for c in table.columns if c == "Value" or c.endswith("draws")},
         notes=(
-            f"What holds the plan where it is: {'; '.join(holds) if holds else 'no limit, only the budget'}.",
             f"Loss is {plan.loss_unit}; the mean is weighted as the question says. "
             f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
@@ -239,13 +243,6 @@ def naive_card(plan: Plan) -> Card:
     )
 
 
-def flat_sizes(plan: Plan) -> FlatRange:
-    """Sizes as good as the best, averaged over the draws where there are draws."""
-    if plan.uncertainty is not None:
-        return plan.uncertainty.flat()
-    return flat_range(plan.profile["N"].to_numpy(), plan.profile["objective"].to_numpy())
-
-
 def _ends(flat: FlatRange) -> tuple[float, float]:
     return flat.low, flat.high
 
@@ -259,28 +256,6 @@ def _best_sizes(plan: Plan) -> list[str]:
         f"The bar at the foot: {central(unsure.level)} of the draws have their best size between {about(N.low)} and "
         f"{about(N.high)}. The range above is of the loss averaged over the draws; the line is the plan's own law."
     ]
-
-
-def _repetition(plan: Plan, names: dict[str, str]) -> str:
-    """How often text is repeated, in words: what is held by its cap, else what is repeated most."""
-    repeated = at_cap(plan) & (plan.epochs > 1.001)
-    if repeated.any():
-        caps = {times(e) for e in plan.epochs[repeated]}
-        held = [names[plan.languages[i]] for i in by_share(plan) if repeated[i]]
-        who = listed(held) if len(held) <= 6 else f"{len(held)} of {len(names)} languages"
-        often = f"seen {caps.pop().removesuffix('.0')} times, " if len(caps) == 1 else "seen "
-        return f"{who} {'is' if len(held) == 1 else 'are'} {often}as often as allowed"
-    most = int(np.argmax(plan.epochs))
-    if plan.epochs[most] <= 1.001:
-        return "no text is seen twice"
-    return f"no text is seen more than {times(float(plan.epochs[most]))} times ({names[plan.languages[most]]})"
-
-
-def _bind_in_words(bind: str, names: dict[str, str]) -> str:
-    """A limit with its languages by name, such as "epoch cap 4: Estonian and Latvian"."""
-    what, colon, rest = bind.partition(": ")
-    codes = rest.split(", ")
-    return f"{what}{colon}{listed([names[c] for c in codes])}" if all(c in names for c in codes) else bind
 
 
 def _excess(alternative: Alternative, plan: Plan) -> float:
