@@ -42,7 +42,16 @@ from studies import tiny_study
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 DOCS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
-CHEAP = {("expand", "--languages"), ("transfer", "measure"), ("laws",), ("languages",), ("runs",), ("fit",), ("predict",), ("study", "new")}
+CHEAP = {
+    ("expand", "--languages"),
+    ("transfer", "measure"),
+    ("laws",),
+    ("languages",),
+    ("runs",),
+    ("fit",),
+    ("predict",),
+    ("study", "new"),
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,9 @@ def _finished_study(folder: Path) -> None:
         run = {"run_id": f"run{i}"}
         runs.append({**run, "params_total": int(N), "params_non_embedding": int(0.8 * N), "status": "finished"})
         exposure += [{**run, "language": code, "share": p, "unique_tokens": 2e6} for code, p in mixture.items()]
-        for D, phase, code in ((D, p, c) for D in (5e5, 7e5, 1e6, 1.4e6, 2e6, 3e6) for p in ("stable", "final") for c in shares[2]):
+        for D, phase, code in (
+            (D, p, c) for D in (5e5, 7e5, 1e6, 1.4e6, 2e6, 3e6) for p in ("stable", "final") for c in shares[2]
+        ):
             loss = 1 + 30 / N**0.3 + 800 / (D * mixture.get(code, 0.01)) ** 0.5 + 0.3 * (phase == "stable")
             evals.append({**run, "tokens": int(D), "lr_phase": phase, "language": code, "loss": loss})
     pl.DataFrame(runs).write_parquet(folder / RUNS)

@@ -25,7 +25,7 @@ def k_loss(law: dict[str, float], N: float, D: float, K: float) -> float:
 
 def best(law: dict[str, float], C: float, K: float) -> tuple[float, float]:
     """N and the loss of the compute-optimal model, by search."""
-    found = minimize_scalar(
+    found: Any = minimize_scalar(
         lambda x: k_loss(law, np.exp(x), C / (6 * np.exp(x)), K),
         bounds=(10, 40),
         method="bounded",

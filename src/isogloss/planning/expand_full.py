@@ -24,7 +24,7 @@ from isogloss.planning.expand_problem import (
     span,
 )
 from isogloss.planning.kinds import Evidence, Kind, some, weakest
-from isogloss.planning.question import LanguageNeed, Question, read_question
+from isogloss.planning.question import LanguageNeed, Question, read_question, refuse_objective
 
 DRAWS, LEVEL = 100, 0.8
 FEWEST_DRAWS = 10
@@ -146,6 +146,7 @@ def expand_question(
     say = progress or (lambda _: None)
     refuse_options(draws, level, seed)
     asked, where = read_question(question), _where(question)
+    refuse_objective(asked, "added languages are")
     needs = further_languages(asked, add, where="--add")
     if not needs:
         raise InputError("no language to add", where="--add", hint="Name one, such as --add Latgalian.")

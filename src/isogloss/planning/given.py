@@ -24,7 +24,7 @@ from isogloss.planning.given_savings import FARTHEST, Evaluator, best_size, comp
 from isogloss.planning.given_words import breaks, name_of, said
 from isogloss.planning.kinds import Evidence
 from isogloss.planning.plan import DRAWS, LEVEL, plan
-from isogloss.planning.question import Objective, Question, read_question
+from isogloss.planning.question import Question, read_question, refuse_objective
 from isogloss.units import format_quantity, parse_quantity
 
 STAGES = ("planning", "evaluating the given plan", "what would be better")
@@ -57,7 +57,7 @@ def evaluate_given(
     tokens = None if D is None else parse_quantity(D, "tokens", where="D")
     say(STAGES[0])
     options = {"draws": draws, "level": level, "seed": seed}
-    _refuse_objective(asked)
+    refuse_objective(asked, "a plan of your own is")
     # What serves a target, or pays for tokens served, is not the least mean loss of its training compute.
     plain = not asked.budget.is_target and asked.budget.served_tokens is None
     reused = plain and size is None and tokens is None
@@ -137,16 +137,6 @@ def _spending(asked: Question, C: float) -> Budget:
     """The question's budget with C training FLOPs instead of what it gives; its accelerators stay."""
     other = ("gpu_hours", "hours", "days", "money", "loss", "target", "served_tokens")
     return asked.budget.model_copy(update={**dict.fromkeys(other), "flops": C})
-
-
-def _refuse_objective(asked: Question) -> None:
-    """Regret and savings are of the weighted mean loss by the point laws."""
-    if asked.objective != Objective():
-        raise InputError(
-            f"a plan of your own is not judged by the {asked.objective.said} yet",
-            where="objective",
-            hint="Leave [objective] out: it is judged by the weighted mean loss.",
-        )
 
 
 def _asked_compute(asked: Question) -> float | None:

@@ -27,7 +27,7 @@ from isogloss.planning.expand_full import (
 from isogloss.planning.expand_path import EqualLoss
 from isogloss.planning.expand_problem import Pool, Span, further_languages, make_pool, mean_weight, solved
 from isogloss.planning.kinds import Evidence, some
-from isogloss.planning.question import LanguageNeed, Question, read_question
+from isogloss.planning.question import LanguageNeed, Question, read_question, refuse_objective
 
 GROUPS = ("family", "script", "all")
 # Weights are predicted for no more candidates than this, those with most text: it takes some 20 s on two cores.
@@ -141,6 +141,7 @@ def marginal(
     if most < 1:
         raise InputError(f"at least one candidate is needed, got {most}", where="most")
     asked = read_question(question)
+    refuse_objective(asked, "candidates are")
     needs, left_out = _needs(asked, candidates)
     say("predicting transfer", 0, 1)
     with located(str(question) if isinstance(question, str | Path) else "question"):

@@ -109,6 +109,16 @@ class Question(Strict):
     assumptions: Assumptions = Assumptions()
 
 
+def refuse_objective(asked: Question, what: str) -> None:
+    """InputError for a question with another objective than the weighted mean loss by the point laws."""
+    if asked.objective != Objective():
+        raise InputError(
+            f"{what} not judged by the {asked.objective.said} yet",
+            where="objective",
+            hint="Leave [objective] out: the weighted mean loss is used.",
+        )
+
+
 def read_question(source: str | Path | Mapping[str, Any] | Question) -> Question:
     """A Question from a TOML file, or from a mapping of the same shape.
 
