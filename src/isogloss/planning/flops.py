@@ -11,8 +11,6 @@ from functools import cached_property
 from typing import Any, Protocol, cast
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq
 
 from isogloss.errors import InputError
 from isogloss.numerics import jax, jnp
@@ -68,6 +66,8 @@ class Outline:
                 where="N",
                 hint="Choose a smaller vocabulary or another size.",
             )
+        from scipy.optimize import brentq
+
         return cast(float, brentq(lambda d: self.params(d) / N - 1, *D_MODEL, xtol=1e-9))
 
 
@@ -163,6 +163,8 @@ def counted(vocab_size: int, context_length: int, *, tied: bool = True) -> Count
     widths = np.geomspace(*D_MODEL, KNOTS)
     N = np.array([outline.params(d) for d in widths])
     ratio = np.array([outline.flops_per_token(d, context_length) for d in widths]) / (6 * N)
+    from scipy.interpolate import PchipInterpolator
+
     spline = PchipInterpolator(np.log(N), np.log(ratio))
     return Counted(jnp.asarray(spline.x), jnp.asarray(spline.c))
 

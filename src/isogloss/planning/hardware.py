@@ -9,8 +9,6 @@ from functools import cache
 from importlib import resources
 from typing import Literal, cast
 
-from scipy.optimize import brentq
-
 from isogloss.errors import InputError, unknown_name
 from isogloss.planning.flops import D_MODEL, Outline
 from isogloss.units import format_quantity, parse_quantity
@@ -118,4 +116,6 @@ def max_trainable_params(
         )
     if excess(high) <= 0:
         return Outline(vocab_size, tied).params(high)
+    from scipy.optimize import brentq
+
     return Outline(vocab_size, tied).params(cast(float, brentq(excess, low, high)))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isogloss.errors import InputError
-from isogloss.fitting import Fit, load_fit
-from isogloss.fitting.intervals import JOINT
 from isogloss.laws import atlas_per_language
 from isogloss.planning.kinds import Evidence, some
 from isogloss.planning.question import Question
+
+if TYPE_CHECKING:
+    from isogloss.fitting import Fit
 
 NAMES = ("E", "A", "alpha", "B", "beta")
 LOGS = [NAMES.index("A"), NAMES.index("B")]
@@ -73,6 +75,10 @@ def known_laws(question: Question) -> KnownLaws:
     for code, need in question.languages.items():
         quantity = f"law.{code}"
         if need.fit is not None:
+            # What fits takes most of a second to load, and most questions name no fit.
+            from isogloss.fitting import load_fit
+            from isogloss.fitting.intervals import JOINT
+
             fit = load_fit(Path(need.fit))
             value, draws = _fitted(code, fit)
             if not len(draws):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from scipy.optimize import brentq
 
 from isogloss.errors import InputError, PlanError
 from isogloss.laws import Chinchilla
@@ -82,6 +81,9 @@ def compute_for_loss(
     if not 0 < least < most or not 0 < tolerance < 1:
         raise InputError(f"least {least:g}, most {most:g}, tolerance {tolerance:g}", hint="Need 0 < least < most.")
     low, high = search.bracket(float(np.clip(start, least, most)), least, most)
+    # It takes most of a second to load, and few questions name a target.
+    from scipy.optimize import brentq
+
     root = math.exp(cast(float, brentq(search.gap, math.log(low), math.log(high), xtol=tolerance / 4)))
     # The root may lie a hair on the wrong side: the answer must reach the target.
     C = min(c for c in (root, root * (1 + tolerance / 2), high) if search.gap(math.log(c)) <= 0)
