@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from isogloss.cli.output import Json, console, print_json, progress_bar
-from isogloss.cli.parsing import listed_names, name_values
+from isogloss.cli.parsing import listed_names
+from isogloss.cli.transfer_options import (
+    PUBLISHED,
+    Per,
+    Repeated,
+    Which,
+    cells,
+    own_matrix,
+    pair_features_of,
+    with_published,
+)
 from isogloss.cli.transfer_view import (
     print_fitted,
     print_helpers,
@@ -21,17 +31,13 @@ from isogloss.errors import InputError
 
 if TYPE_CHECKING:
     from isogloss.transfer import TransferMatrix
-    from isogloss.transfer.features import PairFeatures
 
 transfer = App(
     name="transfer", help="Which language helps which: measured, fitted, predicted.", result_action="return_value"
 )
 
-Repeated = Annotated[list[str] | None, Parameter(negative=())]
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 Flag = Annotated[bool, Parameter(negative=())]
-Per = Literal["token", "byte"]
-PUBLISHED = "published"
 
 
 @transfer.command
@@ -158,7 +164,7 @@ def fit(
             answer = fitted(loaded, prediction, level=level, seed=seed)
     compared = None
     if beside is not None:
-        compared = answer.compare(beside, cell=name_values(cell, "--cell", "eval_set=holdout"))
+        compared = answer.compare(beside, cell=cells(cell))
     if output is not None:
         page = to_html(
             "Transfer, fitted", f"{len(answer)} weights of {fits}", fitted_cards(answer, compared), answer.notes
@@ -186,9 +192,7 @@ def predict(
     uriel: Flag = False,
     alone: Flag = False,
     validate: Flag = False,
-    anchor: float | None = None,
-    per: Per = "token",
-    cell: Repeated = None,
+    which: Which | None = None,
     level: float = 0.9,
     seed: int = 0,
     json: Json = False,
@@ -212,12 +216,6 @@ def predict(
         Use the scores of the source alone, not the published ones beside them.
     validate
         Leave out whole languages, predict them from the rest, and say how well that goes.
-    anchor
-        Of measured transfer, the anchor d at which its scores are taken.
-    per
-        Of measured transfer, scores per token or per byte.
-    cell
-        Which of several cells of measured transfer, as in eval_set=holdout. Repeatable.
     level
         Level of the intervals.
     seed
@@ -234,10 +232,10 @@ def predict(
 
     if output is not None:
         check_folder(output, marker=EVIDENCE)
-    own = _own(source, anchor, per, cell)
-    evidence = _with_published(own, source, alone)
+    own = own_matrix(source, which)
+    evidence = with_published(own, source, alone)
     codes = listed_names(languages) if languages is not None else list(own.languages)
-    features = _features(codes, evidence, text, uriel)
+    features = pair_features_of(codes, evidence, text, uriel)
     with progress_bar() as report:
         report("predicting", 0, 1)
         found = make(evidence, codes, features=features, level=level, seed=seed)
@@ -273,9 +271,7 @@ def suggest(
     params: str = "100M",
     tokens: str = "2B",
     alone: Flag = False,
-    anchor: float | None = None,
-    per: Per = "token",
-    cell: Repeated = None,
+    which: Which | None = None,
     seed: int = 0,
     json: Json = False,
 ) -> None:
@@ -297,12 +293,6 @@ def suggest(
         Tokens of the run of both languages; a target's run alone has half of them.
     alone
         Use the scores of the source alone, not the published ones beside them.
-    anchor
-        Of measured transfer, the anchor d at which its scores are taken.
-    per
-        Of measured transfer, scores per token or per byte.
-    cell
-        Which of several cells of measured transfer, as in eval_set=holdout. Repeatable.
     seed
         Seeds the draws of the model's scales.
     json
@@ -313,8 +303,8 @@ def suggest(
     from isogloss.units import parse_quantity
 
     flops = 6 * parse_quantity(params, "parameters") * parse_quantity(tokens, "tokens")
-    own = _own(source, anchor, per, cell)
-    evidence = _with_published(own, source, alone)
+    own = own_matrix(source, which)
+    evidence = with_published(own, source, alone)
     codes = listed_names(languages) if languages is not None else list(own.languages)
     purpose, what = "matrix", "the whole matrix"
     if question is not None:
@@ -341,9 +331,7 @@ def show(
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("transfer.html"),
     picture: Path | None = None,
     order: Literal["family", "cluster", "name"] = "family",
-    anchor: float | None = None,
-    per: Per = "token",
-    cell: Repeated = None,
+    which: Which | None = None,
     seed: int = 0,
     json: Json = False,
 ) -> None:
@@ -359,12 +347,6 @@ def show(
         Also write the heatmap to this .png or .svg file.
     order
         Languages by family, next to those of alike scores (cluster), or by name.
-    anchor
-        Of measured transfer, the anchor d at which its scores are taken.
-    per
-        Of measured transfer, scores per token or per byte.
-    cell
-        Which of several cells of measured transfer, as in eval_set=holdout. Repeatable.
     seed
         Seeds permutations and draws.
     json
@@ -375,7 +357,7 @@ def show(
     from isogloss.report.transfer_pages import matrix_cards
     from isogloss.transfer.source import matrix_frame
 
-    matrix = _own(source, anchor, per, cell)
+    matrix = own_matrix(source, which)
     if json:
         print_json({"source": source, "scores": matrix_frame(matrix).to_dicts()})
         return
@@ -390,32 +372,6 @@ def show(
         save_picture(cards[0], picture)
     print_shown(cards)
     _wrote(str(output) + (f" and {picture}" if picture else ""))
-
-
-def _own(source: str, anchor: float | None, per: Per, cell: list[str] | None) -> TransferMatrix:
-    from isogloss.transfer.source import read_matrix
-
-    return read_matrix(source, anchor=anchor, per=per, cell=name_values(cell, "--cell", "eval_set=holdout"))
-
-
-def _with_published(own: TransferMatrix, source: str, alone: bool) -> TransferMatrix:
-    from isogloss.transfer import TransferMatrix
-    from isogloss.transfer.source import laid_over
-
-    return own if alone or source == PUBLISHED else laid_over(own, TransferMatrix.published())
-
-
-def _features(codes: list[str], evidence: TransferMatrix, text: list[str] | None, uriel: bool) -> PairFeatures | None:
-    """None where the packaged tables say all that is asked for."""
-    from isogloss import languages
-    from isogloss.transfer.features import pair_features
-    from isogloss.transfer.prediction import union, usable
-
-    texts = {languages.resolve(name): path for name, path in name_values(text, "--text", "et=estonian.txt").items()}
-    if not texts and not uriel:
-        return None
-    resolved = tuple(dict.fromkeys(languages.resolve(code) for code in codes))
-    return pair_features(union(resolved, evidence, usable(evidence, 0.0)), texts=texts or None, uriel=uriel)
 
 
 def _subtitle(matrix: TransferMatrix, source: str) -> str:
