@@ -35,6 +35,8 @@ studies: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/coverage.py
 	$(BIN)/python benchmarks/pooling.py
 	$(BIN)/python benchmarks/table1.py
+	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/design.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
