@@ -106,6 +106,8 @@ def test_show_is_the_published_matrix(tmp_path: Path, monkeypatch: pytest.Monkey
         (["show", "-o", "page.txt"], [".html"]),
         (["predict", "--languages", "Klingonese"], ["Klingonese"]),
         (["predict", "--languages", "de,German"], ["more than once"]),
+        (["predict", "--languages", "de"], ["two languages"]),
+        (["suggest", "--languages", "de"], ["two languages"]),
         (["predict", "--text", "de"], ["--text"]),
         (["predict", "--level", "2"], ["level"]),
         (["suggest", "--params", "many"], ["many"]),
@@ -129,6 +131,15 @@ def test_bad_input_is_one_message(
     for word in words:
         assert word in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_score_is_shown_without_summing_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "one.csv").write_text("target,source,bts\net,fi,0.4\n", encoding="utf-8")
+    assert run(["transfer", "show", str(tmp_path / "one.csv"), "-o", str(tmp_path / "one.html")]) == 0
+    told = capsys.readouterr().out
+    assert "Finnish helps Estonian most." in told
+    for nonsense in ("1 target", "0 pairs", "0.00", "of 1 pairs"):
+        assert nonsense not in told
 
 
 def test_a_folder_of_others_is_not_written_into(folder: Path, tmp_path: Path):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from isogloss.transfer.validation import Validation
 
 HELPERS = 3
+# Of fewer languages or pairs no sentence is made that sums them up.
+FEW = 4
 TABLE_HELPERS = 5
 
 
@@ -44,7 +46,9 @@ def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> C
         id="matrix",
         title="Which language helps which",
         sentence=f"A source helps in {len(helped):,} of {len(shown.rows):,} pairs. The best is {_pair(shown, best)}, "
-        f"the worst {_pair(shown, worst)}.",
+        f"the worst {_pair(shown, worst)}."
+        if len(shown.rows) > 1
+        else f"{_pair(shown, best)}.",
         chart=heatmap(shown, title=title, subtitle="\n".join([origin, *caveats])),
         notes=(
             "BTS is 2 − D_bi/D_mono, with D the tokens to the same loss: 0 where half of the tokens in the other "
@@ -64,6 +68,10 @@ def helpers_card(shown: Shown) -> Card:
     tally = {code: sum(r.source == code for r in firsts) for code in dict.fromkeys(r.source for r in firsts)}
     most = sorted(tally, key=lambda c: -tally[c])[:2]
     said = listed([f"{shown.names[c]} for {tally[c]}" for c in most])
+    found = f"Among {count(len(targets), 'target')} the most frequent best source is {said}"
+    if len(targets) < FEW:
+        each = [f"{shown.names[r.source]} helps {shown.names[r.target]} most" for r in firsts]
+        found = listed(each)
     spans = [r.span for r in firsts if r.span]
     sure = sum(low > 0 for low, _ in spans)
     certain = f" Of {sure} of these pairs the interval lies above 0." if spans else ""
@@ -78,7 +86,7 @@ def helpers_card(shown: Shown) -> Card:
     return Card(
         id="helpers",
         title="Top helpers of each target",
-        sentence=f"Among {count(len(targets), 'target')} the most frequent best source is {said}.{certain}",
+        sentence=f"{found}.{certain}",
         chart=helpers_chart(shown, targets, HELPERS),
         table=pl.DataFrame(rows, infer_schema_length=None),
         notes=(
@@ -101,6 +109,15 @@ def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
     ranked = sorted((c for c in codes if given[c]), key=lambda c: -np.mean(given[c]))
     spread = [float(np.std([np.mean(side[c]) for c in both])) if len(both) > 1 else 0.0 for side in (taken, given)]
     what = "which language is helped" if spread[0] > spread[1] else "which language helps"
+    first = [names[c] for c in ranked[: 1 if len(ranked) < FEW else 3]]
+    sentence = f"{listed(first)} {'helps' if len(first) == 1 else 'help'} most on average"
+    if len(both) >= FEW:
+        larger, smaller = ("targets", "sources") if spread[0] > spread[1] else ("sources", "targets")
+        sentence += (
+            f"; {what} matters more: mean scores vary by {max(spread):.2f} between {larger}, by {min(spread):.2f} "
+            f"between {smaller} (standard deviations)"
+        )
+    sentence += "."
     table = pl.DataFrame(
         {
             "Language": [names[c] for c in ranked],
@@ -121,9 +138,7 @@ def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
     return Card(
         id="languages",
         title="Helpful and receptive languages",
-        sentence=f"{listed([names[c] for c in ranked[:3]])} help most on average; {what} matters more: mean scores "
-        f"vary by {max(spread):.2f} between {'targets' if spread[0] > spread[1] else 'sources'}, by {min(spread):.2f} "
-        f"between {'sources' if spread[0] > spread[1] else 'targets'} (standard deviations).",
+        sentence=sentence,
         table=table,
         formats=dict.fromkeys(table.columns[1:], "number"),
         notes=(f"Where scores are printed alike, a source may or may not be in a target's top {top.k}.",)
@@ -145,7 +160,7 @@ def symmetry_card(shown: Shown) -> Card:
                 pairs.append((there, back))
     title = "Is help mutual?"
     if len(pairs) < 3:
-        return Card("symmetry", title, f"Only {count(len(pairs), 'pair')} has scores both ways: nothing to compare.")
+        return Card("symmetry", title, f"Too few pairs have scores both ways to compare them ({len(pairs)}).")
     x, y = (np.array([pair[k].bts for pair in pairs]) for k in (0, 1))
     rho = float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
     gap = float(np.mean(x - y))
@@ -165,9 +180,14 @@ def symmetry_card(shown: Shown) -> Card:
 def effects_card(shown: Shown, found: Effects | str) -> Card:
     """`found` may be the reason why nothing could be tested."""
     title = "Script and family"
-    chart = relations_chart(shown)
-    if isinstance(found, str):
-        return Card("effects", title, f"Effects cannot be tested: {found}", chart=chart)
+    chart = relations_chart(shown) if len(shown.rows) >= FEW else None
+    if isinstance(found, str) or chart is None:
+        return Card(
+            "effects",
+            title,
+            f"Effects cannot be tested: {found}" if isinstance(found, str) else "Too few scores.",
+            chart=chart,
+        )
     clear = [e for e in found.terms if e.p < 0.05]
     rest = [e for e in found.terms if e.p >= 0.05]
     said = [f"{e.term} moves the score by {score(e.value)} (p = {e.p:.2g})" for e in clear]

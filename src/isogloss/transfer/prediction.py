@@ -115,13 +115,16 @@ def predict(
     forest, counts for: 0 nothing, 1 as much as a measurement with an error of 0.17. That error is the forest's on
     random cells; its errors are alike within rows and columns, so that even 1 % of trust in 1,334 of them is a lot.
 
-    Raises InputError for fewer than 3 usable scores, features that lack a language, and options out of range.
+    Raises InputError for fewer than 2 languages or 3 usable scores, features that lack a language, and options out of
+    range.
     """
     _refuse_options(trust_predicted, level)
     codes = matrix.languages if languages is None else tuple(_languages.resolve(name) for name in languages)
     if len(set(codes)) < len(codes):
         repeated = sorted({code for code in codes if codes.count(code) > 1})
         raise InputError(f"{', '.join(repeated)} stands there more than once", where="languages")
+    if len(codes) < 2:
+        raise InputError(f"pairs need two languages, got {len(codes)}", where="languages", hint="Name at least two.")
     used = usable(matrix, trust_predicted)
     if used.sum() < FEWEST_SCORES:
         raise InputError(
