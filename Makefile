@@ -36,6 +36,7 @@ studies: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/pooling.py
 	$(BIN)/python benchmarks/table1.py
 	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/transfer_fitted.py
 	$(BIN)/python benchmarks/design.py
 
 $(VENV)/bin/python:

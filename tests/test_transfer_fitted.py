@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from scipy import special
-from worlds import World, alone, make_runs, make_world, measure
+from transfer_fitted import Study, fits_of, made
 
 from isogloss.errors import InputError
 from isogloss.fitting import LanguageFits, fit_languages
@@ -18,86 +18,12 @@ from isogloss.laws import Atlas
 from isogloss.runs import read_runs
 from isogloss.transfer import TransferMatrix, score_from_weight, weight_from_score
 from isogloss.transfer.agreement import agreement
-from isogloss.transfer.features import PairFeatures
-from isogloss.transfer.joint import FittedTransfer, apart, fitted
+from isogloss.transfer.joint import apart, fitted
 from isogloss.transfer.measured import measure as measure_pairs
 from isogloss.transfer.prediction import Prediction, predict
 from isogloss.transfer.shrinkage import Evidence, Normal, evidence_of, normal_of, product, together, widening
 
 DATA = Path(os.environ.get("ISOGLOSS_DATA", Path(__file__).parents[2] / "shared" / "data")) / "xscript_bilingual.csv"
-
-
-# --- simulated studies --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Study:
-    seed: int
-    world: World
-    matrix: TransferMatrix
-    """Scores measured elsewhere, of other pairs."""
-    features: PairFeatures
-    sources: dict[str, list[str]]
-
-    def truth(self, found: FittedTransfer) -> np.ndarray:
-        place = {name: i for i, name in enumerate(self.world.names)}
-        return np.array([self.world.tau[place[t], place[s]] for t, s in found.pairs])
-
-
-def made(seed: int, languages: int = 8, per_language: int = 3) -> Study:
-    """log(1 + tau) of a feature, a target's and a source's effect, and the pair's own part. Half of the pairs that
-    no run holds are measured, with errors of 0.1."""
-    rng = np.random.default_rng([seed, 5])
-    world = make_world(languages, seed=seed, text=(1e15, 1e16))
-    shape = (languages, languages)
-    closeness = rng.normal(size=shape)
-    closeness = (closeness + closeness.T) / np.sqrt(2)
-    u = 0.1 + 0.1 * closeness + 0.08 * rng.normal(size=(languages, 1)) + 0.06 * rng.normal(size=languages)
-    tau = np.expm1(u + 0.06 * rng.normal(size=shape))
-    np.fill_diagonal(tau, 0.0)
-    world = replace(world, tau=tau)
-    here = np.zeros(shape, dtype=bool)
-    for step in range(1, per_language + 1):
-        here[np.arange(languages), (np.arange(languages) + step) % languages] = True
-    seen = (rng.random(shape) < 1 / 2) & ~here & ~np.eye(languages, dtype=bool)
-    scores = np.where(seen, 2 * tau / (1 + tau) + 0.1 * rng.normal(size=shape), np.nan)
-    features = PairFeatures(world.names, ("closeness",), closeness[..., None], np.eye(languages), {"closeness": ""}, ())
-    matrix = TransferMatrix(
-        world.names, scores, np.where(seen, "measured", "").astype(object), np.where(seen, 0.1, np.nan)
-    )
-    sources = {world.names[i]: [world.names[j] for j in np.flatnonzero(here[i])] for i in range(languages)}
-    return Study(seed, world, matrix, features, sources)
-
-
-def fits_of(
-    study: Study, *, noise: float = 0.02, sizes: int = 2, draws: int = 600, split: bool = True, **options: object
-) -> LanguageFits:
-    """Each language alone and in pairs, at a few sizes and at two numbers of tokens."""
-    world = study.world
-    rows = []
-    for target, sources in study.sources.items():
-        for source in sources:
-            row = np.zeros(len(world.names))
-            row[world.names.index(target)] = row[world.names.index(source)] = 0.5
-            rows.append(row)
-    runs = make_runs(
-        sizes=np.geomspace(1e8, 2e9, sizes),
-        tokens=[4e9, 6e10],
-        mixtures=np.concatenate([alone(world), rows]),
-        seed=study.seed,
-    )
-    if split:
-        runs = replace(runs, run=np.arange(len(runs.N)))
-    targets = [world.names.index(name) for name in study.sources]
-    frame = measure(world, runs, targets=targets, noise=noise, seed=study.seed)
-    # A run is evaluated on the language that asked for it only.
-    own = [
-        all(row[f"share:{n}"] == 0 for n in world.names if n not in (row["target"], *study.sources[row["target"]]))
-        for row in frame.iter_rows(named=True)
-    ]
-    table = read_runs(frame.filter(own), unit="nats/token")
-    settings = {"sources": study.sources, "starts": 2, "draws": draws, **options}
-    return fit_languages("atlas", table, **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
