@@ -1,6 +1,8 @@
 """Whether designed runs reach the regret of a grid like ATLAS's with a third of its FLOPs, on simulated truths.
 
-    python benchmarks/design.py [--truths 20] [--quick]
+    python benchmarks/design.py [--truths 60] [--seed 2] [--quick]
+
+The search was developed on the 20 truths of seed 1; the results are those of others.
 
 Truths: each language gets one of the laws of ATLAS's table C.1, changed by its own part (terms by 20 %, exponents by
 10 %, E by 0.1), and weights that ATLAS measured for other pairs. What is repeated is known, so that the grid, which has
@@ -175,13 +177,13 @@ def spread(values: np.ndarray) -> dict[str, Any]:
     return {"mean": float(values.mean()), "low": low, "median": median, "high": high, "truths": each}
 
 
-def compared(name: str, question: dict[str, Any], count: int, levels: Sequence[float]) -> Iterator[Row]:
+def compared(name: str, question: dict[str, Any], count: int, levels: Sequence[float], seed: int) -> Iterator[Row]:
     begin = time.perf_counter()
     asked = read_question(question)
     stands = plan(question, draws=0)
     grounds = grounds_of(asked, stands, 0)
     noise = Noise(stands.N)
-    truths = truths_for(grounds.belief, count, 1)
+    truths = truths_for(grounds.belief, count, seed)
     decision = grounds.decision
     own = decision.optima(truths)
     best = own.loss @ decision.weights
@@ -200,7 +202,7 @@ def compared(name: str, question: dict[str, Any], count: int, levels: Sequence[f
         begin = time.perf_counter()
         study = Study(grounds, chosen, noise)
         # The same noise for every truth and level would flatter no arm; each has its own.
-        rng = np.random.default_rng([round(level / 1e12), kind == "grid"])
+        rng = np.random.default_rng([round(level / 1e12), kind == "grid", seed])
         repeats = [np.array([study.fitted(truth, rng) for truth in truths]) for _ in range(REPEATS)]
         found = np.mean([regrets(grounds, truths, best, fitted) for fitted in repeats], axis=0)
         used = sum(r.flops for r in chosen)
@@ -243,26 +245,38 @@ def conclusions(rows: Sequence[Row]) -> Iterator[Row]:
                 "design_flops": third[-1].details["flops"],
                 "mean_ratio": ours["mean"] / theirs["mean"],
                 "median_ratio": ours["median"] / theirs["median"],
+                "mean_ratio_90": _resampled(a, b),
                 "better_in": float((a <= b).mean()),
                 "equal_mean_at": equal.details["flops"] / grid.details["flops"] if equal else None,
             }
             equal_at = f"{details['equal_mean_at']:.3f}" if equal else "none"
             print(
                 f"{name}, grid {details['grid_flops']:.2g}: with a third, design's mean regret is "
-                f"{details['mean_ratio']:.2f} of the grid's, median {details['median_ratio']:.2f}, no worse in "
-                f"{details['better_in']:.0%} of truths; equal mean from {equal_at} of its FLOPs on"
+                f"{details['mean_ratio']:.2f} of the grid's (90 % {details['mean_ratio_90']}), median "
+                f"{details['median_ratio']:.2f}, no worse in {details['better_in']:.0%} of truths; "
+                f"equal mean from {equal_at} of its FLOPs on"
             )
             yield Row(f"{name}: a third of {grid.details['level']:.3g}", None, details=details)
 
 
+def _resampled(ours: np.ndarray, theirs: np.ndarray) -> list[float]:
+    """The central 90 % of the ratio of means over resampled truths."""
+    rng = np.random.default_rng(0)
+    picked = rng.integers(0, len(ours), (4000, len(ours)))
+    return [round(float(v), 3) for v in np.quantile(ours[picked].mean(1) / theirs[picked].mean(1), [0.05, 0.95])]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--truths", type=int, default=20)
+    parser.add_argument("--truths", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=2, help="of the truths")
     parser.add_argument("--quick", action="store_true", help="three truths and one level, nothing written")
     options = parser.parse_args()
     count, levels = (3, GRID[1:2]) if options.quick else (options.truths, GRID)
     begin = time.perf_counter()
-    rows = [row for name, question in QUESTIONS.items() for row in compared(name, question, count, levels)]
+    rows = [
+        row for name, question in QUESTIONS.items() for row in compared(name, question, count, levels, options.seed)
+    ]
     rows += list(conclusions(rows))
     print(f"{time.perf_counter() - begin:.0f} s in all")
     if not options.quick:
