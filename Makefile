@@ -38,6 +38,8 @@ studies: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/transfer_fitted.py
 	$(BIN)/python benchmarks/design.py
+	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/calibration.py --fits --truths 10
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,8 +3,9 @@
     python benchmarks/plan_speed.py [--quick]
 
 Times `isogloss plan` as a user starts it, for 5 and for 100 languages; the search alone beside SciPy's SLSQP on the
-same problem: the same loss and its exact gradient, the same starts, bounds and range of N; and whole plans of 10 to 400
-languages, with and without draws, in seconds of CPU beside those of the clock.
+same problem: the same loss and its exact gradient, the same starts, bounds and range of N; whole plans of 10 to 400
+languages, under published and under predicted transfer weights, with and without draws, in seconds of CPU beside those
+of the clock; and 400 languages as a process with an empty cache.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from isogloss.planning.question import read_question
 
 EXAMPLES = ("baltic", "hundred")
 SIZES = (10, 50, 100, 200, 400)
+TRANSFER = ("published", "predicted")
 
 
 @dataclass(frozen=True)
@@ -157,24 +159,52 @@ def process_rows(name: str, path: Path, repeats: int) -> list[Row]:
     return rows
 
 
-def growth_rows(sizes: tuple[int, ...]) -> list[Row]:
-    """Plans of the languages with the most text, under published transfer: `predict` is timed by its own benchmark."""
+def most_text(size: int) -> list[str]:
+    """The languages with the most text."""
     found = ((e.code, languages.tokens_available(e.code)) for e in languages.all_languages())
     texts = {code: text.tokens for code, text in found if text is not None}
-    most = sorted(texts, key=lambda code: -texts[code])
+    return sorted(texts, key=lambda code: -texts[code])[:size]
+
+
+def growth_rows(sizes: tuple[int, ...]) -> list[Row]:
+    """Plans of the languages with the most text, under published transfer weights and under predicted ones."""
     rows = []
-    for size in sizes:
-        asked = {"budget": "1e24", "languages": most[:size], "assumptions": {"transfer": "published"}}
+    for transfer, size in ((transfer, size) for transfer in TRANSFER for size in sizes):
+        asked = {"budget": "1e24", "languages": most_text(size), "assumptions": {"transfer": transfer}}
         for draws in (0, 100):
             begin = time.process_time()
             row, answer = timed(
-                f"{size} languages, {draws} draws", lambda d=draws, a=asked: plan(a, draws=d), repeats=1
+                f"{size} languages, {transfer}, {draws} draws", lambda d=draws, a=asked: plan(a, draws=d), repeats=1
             )
-            row.details = {"cpu_seconds": time.process_time() - begin}
+            row.details = {"cpu_seconds": time.process_time() - begin, "transfer": transfer}
             row.objective = answer.objective
             row.notes = f"{row.details['cpu_seconds']:.1f} s of CPU; {answer.agree} of {answer.starts} starts agree"
             rows.append(row)
             print(row.what, row.notes, flush=True)
+    return rows
+
+
+def cold_rows(size: int, repeats: int) -> list[Row]:
+    """A whole process for so many languages under predicted weights, its cache empty."""
+    rows = []
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        question = f'budget = "1e24"\nlanguages = {json.dumps(most_text(size))}\n'
+        (folder / "question.toml").write_text(question, encoding="utf-8")
+        for draws in (0, 100):
+            empty = iter(range(repeats))
+            row, _ = timed(
+                f"{size} languages, predicted, {draws} draws, process, empty cache",
+                lambda d=draws, e=empty: cold(
+                    ["plan", "question.toml", "--json", "--draws", str(d)],
+                    cache=folder / f"{d} {next(e)}",
+                    folder=folder,
+                ),
+                repeats=repeats,
+                notes="no files",
+            )
+            rows.append(row)
+            print(row.what, f"{row.seconds:.1f} s", flush=True)
     return rows
 
 
@@ -188,6 +218,7 @@ def main() -> None:
         rows += process_rows(name, path, repeats)
         rows += search_rows(name, task_of(path), repeats)
     rows += growth_rows(SIZES[:2] if repeats == 1 else SIZES)
+    rows += cold_rows(SIZES[0] if repeats == 1 else SIZES[-1], min(repeats, 3))
     show("Plans: weighted mean loss, as ATLAS prints it", rows)
     if repeats > 1:
         write("plan_speed", rows)

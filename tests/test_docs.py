@@ -18,8 +18,9 @@ import pytest
 
 from isogloss.cli.main import app, run
 from isogloss.planning.hardware import PEAK_FLOPS
-from isogloss.planning.question import Assumptions, Budget, LanguageNeed, Limits, Question, read_question
+from isogloss.planning.question import Assumptions, Budget, LanguageNeed, Limits, Question, StartFrom, read_question
 from isogloss.runs.columns import COLUMNS
+from isogloss.runs.importing import read_mapping
 from isogloss.runs.ladder import RUNGS, rung
 from isogloss.runs.read import FINISHED, UNFINISHED
 from isogloss.runs.study_table import EVALS, EXPOSURE, MANIFEST, RUNS, SCHEMA_VERSION
@@ -96,10 +97,22 @@ def workplace(tmp_path, monkeypatch):
     table = pl.DataFrame({"run_id": ids, "N": N, "D": D, "loss": loss, "use": 1, "status": status})
     table.write_csv("runs.csv")
     _finished_study(tmp_path / "mystudy")
+    _logs_of_runs(tmp_path)
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "et.txt").write_text("Tere, maailm!\n", encoding="utf-8")
     (tmp_path / "texts" / "fin_Latn.jsonl.gz").touch()
     return tmp_path
+
+
+def _logs_of_runs(folder: Path) -> None:
+    """Logs of four runs, and the mapping that import.md edits."""
+    (folder / "logs").mkdir()
+    for i, N in enumerate((1e7, 2e7, 5e7, 1e8)):
+        settings = {"model.n_params": N, "batch_size": 100 * (i + 1), "seq_len": 1000}
+        rows = [{"step": s, "eval/sw/bpb": 1 + 40 / N**0.3 + 10 / s, **settings} for s in (100, 200, 300)]
+        pl.DataFrame(rows).write_ndjson(folder / "logs" / f"run{i}.jsonl")
+    text = '[losses]\n"eval/{language}/bpb" = "bits/byte"\n[run]\nparams_total = "model.n_params"\n'
+    (folder / "map.toml").write_text(text + 'batch_tokens = "batch_size * seq_len"\n', encoding="utf-8")
 
 
 def _finished_study(folder: Path) -> None:
@@ -141,7 +154,9 @@ def test_relative_links_resolve(page):
 def test_questions_and_studies_parse(snippet):
     Path("myfit").mkdir()  # a question may name a saved fit, which must be there
     raw = tomllib.loads(snippet.text)
-    if "runs" in raw:
+    if "losses" in raw:
+        read_mapping(raw)
+    elif "runs" in raw:
         check_study(raw, str(snippet))
     elif set(raw) == {"languages"}:
         # Languages to add to a question.
@@ -205,7 +220,9 @@ def test_example_study_is_made_without_a_download(tmp_path):
     assert set(read_study(tmp_path / "clones").languages) == {"eng_Latn", "eng_clone"}
 
 
-@pytest.mark.parametrize("table", [Question, Budget, LanguageNeed, Limits, Assumptions], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(
+    "table", [Question, Budget, LanguageNeed, Limits, StartFrom, Assumptions], ids=lambda t: t.__name__
+)
 def test_question_keys_are_documented(table):
     text = DOCS["question-file"]
     for key in table.model_fields:

@@ -98,7 +98,10 @@ def test_more_compute_is_never_worse() -> None:
     ("needs", "limits", "says"),
     [
         pytest.param(
-            {}, {"min_share": 0.4}, ["minimum and fixed shares sum to 1.2", "above 1"], id="min shares over 1"
+            {},
+            {"min_share": 0.4},
+            ["min_share of Estonian 0.4, min_share of Latvian 0.4 and min_share of English 0.4 sum to 1.2, above 1"],
+            id="min shares over 1",
         ),
         pytest.param(
             {"ekk_Latn": {"share": 0.7}, "eng_Latn": {"share": 0.6}}, {}, ["sum to 1.3"], id="fixed shares over 1"
@@ -109,7 +112,7 @@ def test_more_compute_is_never_worse() -> None:
         pytest.param(
             {"ekk_Latn": {"min_share": 0.5, "max_share": 0.3}},
             {},
-            ["languages.ekk_Latn", "minimum share 0.5 is above the maximum 0.3"],
+            ["languages, Estonian", "minimum share 0.5 is above the maximum 0.3"],
             id="min above max",
         ),
         pytest.param(

@@ -107,7 +107,7 @@ BAD: dict[str, tuple[str | bytes | None, list[str]]] = {
     "zero epochs": (GOOD.replace("weight = 0.5", "max_epochs = 0"), ["languages.English.max_epochs"]),
     "a fit that is not there": (GOOD.replace("weight = 0.5", 'fit = "nowhere"'), ["languages.English.fit", "nowhere"]),
     # limits
-    "min shares over 1": (GOOD + "[limits]\nmin_share = 0.6", ["minimum and fixed shares sum to 1.2"]),
+    "min shares over 1": (GOOD + "[limits]\nmin_share = 0.6", ["sum to 1.2, above 1"]),
     "max_params too small": (GOOD + "[limits]\nmax_params = '2M'", ["max_params 2M"]),
     "size in tokens": (GOOD + "[limits]\nmax_params = '2B tokens'", ["limits.max_params", "2B tokens"]),
     "epochs in words": (GOOD + "[limits]\nmax_epochs = 'few'", ["limits.max_epochs", "few"]),

@@ -24,11 +24,27 @@ if TYPE_CHECKING:
     from isogloss.laws import check_law as check_law
     from isogloss.laws import coefficient as coefficient
     from isogloss.laws import get_law as get_law
+    from isogloss.planning import Beside as Beside
+    from isogloss.planning import Checkpoint as Checkpoint
+    from isogloss.planning import Crossover as Crossover
+    from isogloss.planning import Design as Design
+    from isogloss.planning import Expansion as Expansion
+    from isogloss.planning import FullExpansion as FullExpansion
+    from isogloss.planning import GivenPlan as GivenPlan
+    from isogloss.planning import Marginal as Marginal
     from isogloss.planning import Plan as Plan
     from isogloss.planning import Question as Question
+    from isogloss.planning import beside as beside
+    from isogloss.planning import checkpoints as checkpoints
+    from isogloss.planning import crossover as crossover
+    from isogloss.planning import design as design
+    from isogloss.planning import evaluate_given as evaluate_given
     from isogloss.planning import expand as expand
+    from isogloss.planning import expand_question as expand_question
+    from isogloss.planning import marginal as marginal
     from isogloss.planning import plan as plan
     from isogloss.planning import read_question as read_question
+    from isogloss.planning import transfer_importance as transfer_importance
     from isogloss.runs import RunSpec as RunSpec
     from isogloss.runs import RunTable as RunTable
     from isogloss.runs import lint as lint
@@ -41,7 +57,29 @@ _HOMES = {
     "errors": ("FitError", "InputError", "PlanError"),
     "fitting": ("Comparison", "Fit", "LanguageFits", "compare", "fit", "fit_languages", "load_fit", "load_languages"),
     "laws": ("Law", "check_law", "coefficient", "get_law"),
-    "planning": ("Plan", "Question", "expand", "plan", "read_question"),
+    "planning": (
+        "Beside",
+        "Checkpoint",
+        "Crossover",
+        "Design",
+        "Expansion",
+        "FullExpansion",
+        "GivenPlan",
+        "Marginal",
+        "Plan",
+        "Question",
+        "beside",
+        "checkpoints",
+        "crossover",
+        "design",
+        "evaluate_given",
+        "expand",
+        "expand_question",
+        "marginal",
+        "plan",
+        "read_question",
+        "transfer_importance",
+    ),
     "runs": ("RunSpec", "RunTable", "lint", "read_runs"),
     "transfer": ("TransferMatrix",),
 }

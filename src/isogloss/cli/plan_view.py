@@ -23,22 +23,30 @@ NOTHING = 1e-6
 
 
 def print_plan(answer: Plan) -> None:
+    from isogloss.report.plan_cost import costs
+    from isogloss.report.plan_parts import parts_words
+
     unsure = answer.uncertainty
     title = f"{answer.title}: " if answer.title else ""
     _say(f"{title}train {_size(answer)} ({answer.C:.3g} FLOPs, {answer.D / answer.N:.3g} tokens per parameter)", "bold")
-    if answer.cost is not None and answer.cost.gpu_hours is not None:
-        from isogloss.report.plan_answer import spent
-
-        _say(f"It takes {spent(answer).removeprefix('; ')}.")
+    for line in costs(answer):
+        _say(_typed(line))
     if unsure is not None:
-        _say(_how_sure(unsure))
+        _say(_how_sure(unsure, answer.criterion.of_draw))
+    if answer.parts is not None:
+        _say(_typed(parts_words(answer)))
     _say(f"Evidence for N, D and the shares: {answer.kind_of('N')}")
     headers, rows = _language_rows(answer)
     print_fitted("", headers, rows, text=2, intervals=[3, 8] if unsure else [])
     _say("What binds: " + ("; ".join(answer.binds) or "no limit"))
+    if answer.start is not None:
+        _say(f"Start: {answer.start.sentence} {answer.start.size_sentence}".rstrip())
+    if answer.choices is not None:
+        _say(answer.choices.sentence)
     headers, rows = _mixture_rows(answer)
     print_fitted("\nNaive mixtures beside it", headers, rows, text=2, intervals=[4, 5] if unsure else [])
-    print_warnings(answer.warnings)
+    starting = [] if answer.start is None else [f"start: {w}" for w in answer.start.warnings]
+    print_warnings([*answer.warnings, *starting])
 
 
 def print_given(answer: GivenPlan) -> None:
@@ -58,13 +66,16 @@ def print_given(answer: GivenPlan) -> None:
         )
     for broken in answer.breaks:
         _say(f"Breaks a limit of the question: {broken}.", "yellow")
+    if answer.start is not None:
+        _say(f"Start: {answer.start.sentence} {answer.start.size_sentence}".rstrip())
     _say("\nWhat would be better", "bold")
     words = {"mixture": "at the same N and D", "size": "with the same mixture", "everything": "everything free"}
     for change in answer.changes:
         _say(f"  {words[change.free]}: {change.words}.")
     headers, rows = _given_rows(answer)
     print_fitted("", headers, rows)
-    print_warnings([*answer.notes, *answer.best.warnings])
+    starting = [] if answer.start is None else [f"start: {w}" for w in answer.start.warnings]
+    print_warnings([*answer.notes, *answer.best.warnings, *starting])
 
 
 def print_beside(answer: Beside) -> None:
@@ -80,6 +91,8 @@ def print_beside(answer: Beside) -> None:
         ["languages", str(len(a.languages)), str(len(b.languages))],
         ["mean expected loss", *(number(float(p.weights @ p.loss)) for p in (a, b))],
     ]
+    if any(p.criterion.short != "mean loss" for p in (a, b)):
+        rows.append(["makes small", *(f"{p.criterion.short}: {number(p.objective)}" for p in (a, b))])
     _say(answer.sentence, "bold")
     print_fitted("", ["", first, second], rows)
     if answer.differences:
@@ -147,13 +160,18 @@ def _say(words: str, style: str | None = None) -> None:
     console().print(words, style=style, markup=False, soft_wrap=True)
 
 
+def _typed(words: str) -> str:
+    """A page's words with the signs of a keyboard, which every terminal shows."""
+    return words.replace("\u2212", "-").replace("\u00a0", " ")
+
+
 def _size(answer: Plan) -> str:
     from isogloss.units import format_quantity
 
     return f"{format_quantity(answer.N)} parameters on {format_quantity(answer.D)} tokens"
 
 
-def _how_sure(unsure: Uncertainty) -> str:
+def _how_sure(unsure: Uncertainty, aim: str) -> str:
     from isogloss.units import format_quantity
 
     N, D, regret, flat = (
@@ -167,8 +185,8 @@ def _how_sure(unsure: Uncertainty) -> str:
     return (
         f"{unsure.level:.0%} of {unsure.count} draws have their best size between {format_quantity(N.low)} and "
         f"{format_quantity(N.high)} parameters, on {format_quantity(D.low)} to {format_quantity(D.high)} tokens.\n"
-        f"Any size from {format_quantity(flat.low)} {least}to {format_quantity(flat.high)}{most} is within "
-        f"{flat.within:.1%} of the least mean loss; this plan loses {_percent(regret.median)} "
+        f"Any size from {format_quantity(flat.low)} {least}to {format_quantity(flat.high)}{most} has a {aim} within "
+        f"{flat.within:.1%} of the least; this plan loses {_percent(regret.median)} "
         f"({_percent(regret.low)} to {_percent(regret.high)}) against each draw's own best."
     )
 
@@ -201,7 +219,7 @@ def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
 
 def _mixture_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
     unsure = answer.uncertainty
-    headers = ["mixture at this N and D", "repeats beyond the epoch cap", "mean loss", "against the plan"]
+    headers = ["mixture at this N and D", "repeats beyond the epoch cap", answer.criterion.short, "against the plan"]
     rows = [["this plan", "-", number(answer.objective), ""]]
     rows += [
         [a.name, _names(a.over_cap) or "-", number(a.objective), f"{_percent(a.objective / answer.objective - 1, '+')}"]

@@ -28,6 +28,7 @@ def plan(
     draws: int = 100,
     level: float = 0.8,
     seed: int = 0,
+    allow_assumed: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
     """Answer a question file: size, tokens, mixture and epochs for a budget, with intervals and the evidence for each.
@@ -58,13 +59,15 @@ def plan(
         The central part of the draws that an interval holds.
     seed
         Seeds the random starts of the search, and the draws.
+    allow_assumed
+        Plan languages of whose text, law or transfer nothing is known, too, on assumptions that are marked as such.
     json
         Print the whole answer as JSON and nothing else.
     """
     from isogloss.report.plan_reproduce import reproduce
 
     _refuse(other, given, params, tokens, picture)
-    options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed}
+    options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed, "allow_assumed": allow_assumed}
     paths = [question, *([other] if other else [])]
     made = reproduce(paths, given=given, N=params, D=tokens, **options)
     if other is not None:
@@ -111,9 +114,11 @@ def _one(
         answer = make_plan(question, **options, progress=tell)
     found = {**answer.to_dict(), "reproduce": made.to_dict()}
     if folder is not None:
+        from isogloss.planning.assumed import allowing
         from isogloss.report.plan_page import plan_page
 
-        _write(folder, "plan", found, plan_page(answer, read_question(question), made))
+        asked = allowing(read_question(question)) if options["allow_assumed"] else read_question(question)
+        _write(folder, "plan", found, plan_page(answer, asked, made))
     if picture is not None:
         from isogloss.report import picture_of_plan, save_picture
 

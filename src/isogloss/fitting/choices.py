@@ -26,6 +26,8 @@ class Choice:
     loss_at_main: float | None = None
     """Expected at the N and D of the fit as made."""
     why_not: str = ""
+    coefficients: Mapping[str, float] | None = None
+    """Raw, by name, of the choice's own law and count of parameters; None where it gives no answer."""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,16 @@ def explore(
         C=C,
         level=answer.level,
         params=answer.params,
-        main=Choice("main", "as fitted", len(rows.loss), main.N, main.D, main.loss, main.loss),
+        main=Choice(
+            "main",
+            "as fitted",
+            len(rows.loss),
+            main.N,
+            main.D,
+            main.loss,
+            main.loss,
+            coefficients=problem.layout.named(answer.values),
+        ),
         intervals=_intervals(answer, C, main),
         tried=(*tried, *others),
         combined=len(combined),
@@ -295,7 +304,9 @@ def _choice(
     found, rows = _answer(setting, weights, z, tied=tied), int((weights > 0).sum())
     if isinstance(found, str):
         return Choice(kind, name, rows, why_not=found)
-    return Choice(kind, name, rows, found.N, found.D, found.loss, found.loss_at)
+    layout = setting.problems[0].layout
+    values = layout.named(values_at(setting.problems[0], z))
+    return Choice(kind, name, rows, found.N, found.D, found.loss, found.loss_at, coefficients=values)
 
 
 def _intervals(answer: Fit, C: float, main: Optimum) -> dict[str, tuple[float, float]]:

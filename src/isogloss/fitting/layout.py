@@ -63,6 +63,10 @@ class Layout:
     def names(self) -> list[str]:
         return [s.name for s in self.slots]
 
+    def named(self, values: np.ndarray) -> dict[str, float]:
+        """Raw `values` `(slots,)` by the names of their slots."""
+        return {name: float(value) for name, value in zip(self.names, values, strict=True)}
+
     @cached_property
     def axes(self) -> tuple[str, ...]:
         """The columns by which coefficients scale."""

@@ -70,7 +70,8 @@ def _refitted(
     found = optimum_of(fitted.layout, fitted.values, C, at=main, count=convert)
     if found is None:
         return Choice(kind, name, fitted.rows.height, why_not="it has no optimum within reason")
-    return Choice(kind, name, fitted.rows.height, found.N, found.D, found.loss, found.loss_at)
+    values = fitted.layout.named(fitted.values)
+    return Choice(kind, name, fitted.rows.height, found.N, found.D, found.loss, found.loss_at, coefficients=values)
 
 
 def _counted(table: RunTable, to: str, of: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -15,6 +15,8 @@ from isogloss.languages.table import Language, table
 DOMINANCE = 2.0
 
 _TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{1,8})*", re.IGNORECASE)
+# ISO 639-2 and -3 reserve these for local use.
+_PRIVATE = re.compile(r"q[a-t][a-z]")
 # Letters that Unicode does not decompose into a letter and its accent.
 _LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d"})
 
@@ -22,6 +24,7 @@ _LETTERS = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d"})
 def resolve(query: str) -> str:
     """The canonical code for a code, a BCP-47 tag or an English name; case and accents do not matter.
 
+    ISO 639's private codes, qaa to qtz, are languages of the user's own; they need their script (`qaa_Latn`).
     Codes win over names ("mon" is Mongolian, not Mon). Without a script: that with most text in FineWeb2.
     A macrolanguage means its individual language with most text, bar a few conventions (`ku` is Kurmanji).
     A name shared by several languages means the one with most text, if at least twice the next one's.
@@ -37,7 +40,26 @@ def resolve(query: str) -> str:
 
 def get(query: str) -> Language:
     """The entry for anything that `resolve` accepts."""
-    return table()[resolve(query)]
+    code = resolve(query)
+    return table().get(code) or _private_entry(code)
+
+
+@cache
+def _private_entry(code: str) -> Language:
+    """A code that ISO 639 leaves to its users: nothing is known of the language but its script."""
+    return Language(
+        code=code,
+        name=f"Private language {code[:3]}",
+        family=None,
+        script=code[4:],
+        words=None,
+        documents=None,
+        utf8_bytes=None,
+        byte_premium=None,
+        char_premium=None,
+        bytes_per_char=None,
+        premium_basis=None,
+    )
 
 
 def fold(name: str) -> str:
@@ -104,11 +126,23 @@ def _by_tag(text: str) -> str | None:
     if not _TAG.fullmatch(text):
         return None
     language, *rest = re.split("[-_]", text.lower())
+    if _PRIVATE.fullmatch(language):
+        return _private(language, rest)
     if text.lower() == "und":
         raise InputError("'und' names no language", hint="Undetermined text is filed by script: und_Cyrl.")
     if len(rest) == 1 and len(rest[0]) == 4 and rest[0].isalpha():
         return _with_script(language, rest[0].title()) if _scripts(language) else None
     return _by_long_tag(text) if _scripts(language) else None
+
+
+def _private(language: str, rest: list[str]) -> str:
+    """A private code in a script."""
+    script = rest[0].title() if len(rest) == 1 else ""
+    if script in SCRIPT_NAMES:
+        return f"{language}_{script}"
+    said = f"no script {rest[0]!r}" if rest else "no script"
+    hint = f"Write one behind it, such as {language}_Latn."
+    raise InputError(f"the private code {language!r} stands there with {said}", hint=hint)
 
 
 def _by_long_tag(text: str) -> str | None:

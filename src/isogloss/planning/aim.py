@@ -96,10 +96,11 @@ def best_plan(
     point = Allocator(basis.law, basis.U, basis.weights, spend.C, _ceiling(asked), spend.served, goal)
     D = start_tokens(point, box)
     starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=4, seed=seed)
-    if over is None:
+    risk = asked.objective.risk
+    if over is None or risk == "point":
         return point, point.best(box, starts, D)
     first = point.best(box, starts, D)
-    allocator = replace(point, drawn=over, tail=asked.objective.risk == "tail")
+    allocator = replace(point, drawn=over, risk=risk)
     even = np.full(len(basis.U), 1 / len(basis.U))
     near = 0.98 * first.shares + 0.02 * even
     few = len(basis.U) > MANY_AT_RISK

@@ -21,7 +21,7 @@ from isogloss.numerics import jax, jnp
 from isogloss.planning.constraints import Box, into_box
 from isogloss.planning.descent import GAIN, VIOLATION, plans_of, search
 from isogloss.planning.draws import Drawn
-from isogloss.planning.goal import Goal, PointTask, RiskTask, Task
+from isogloss.planning.goal import Goal, PointTask, Risk, RiskTask, Task
 from isogloss.planning.slopes import CAP_SHARPNESS, Laws, Problem
 from isogloss.runs.mixtures import naive_mixtures
 
@@ -68,8 +68,8 @@ class Allocator:
     """The weighted mean loss if None."""
     drawn: Drawn | None = None
     """Draws of the laws that the goal is taken over; None: at `law` alone."""
-    tail: bool = False
-    """Of the draws, the worst fifth counts instead of their mean."""
+    risk: Risk = "mean"
+    """What counts of the draws: their mean, the mean of the worst fifth, or the quantile that it begins at."""
 
     @cached_property
     def problem(self) -> Problem:
@@ -203,7 +203,7 @@ class Allocator:
 
     def _task(self, count: int) -> Task:
         if self.drawn is not None:
-            return RiskTask(self.drawn.problem, self.goal, self.tail)
+            return RiskTask(self.drawn.problem, self.goal, self.risk)
         return PointTask(self.problem, self.goal, np.zeros(count, int))
 
     def _losses(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -215,7 +215,7 @@ class Allocator:
         if self.drawn is None:
             return self.goal.of(self._losses(N, shares))
         with np.errstate(divide="ignore"):
-            return RiskTask(self.drawn.problem, self.goal, self.tail).of(
+            return RiskTask(self.drawn.problem, self.goal, self.risk).of(
                 np.log(shares * self.problem.tokens(N)[:, None])
             )
 

@@ -14,8 +14,11 @@ import polars as pl
 from isogloss import languages as _languages
 from isogloss.files import finite, write_text
 from isogloss.planning.cost import Cost
+from isogloss.planning.criterion import Criterion
 from isogloss.planning.kinds import Evidence, Kind
-from isogloss.planning.question import Objective
+from isogloss.planning.parts import Parts
+from isogloss.planning.plan_choices import PlanChoices
+from isogloss.planning.starting_answer import Start
 from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
@@ -53,6 +56,8 @@ class Plan:
     weights: np.ndarray
     objective: float
     """What the plan makes small: the weighted mean loss, unless the question's [objective] or target says otherwise."""
+    criterion: Criterion
+    """What `objective` is, in words, and its unit."""
     binds: tuple[str, ...]
     alternatives: tuple[Alternative, ...]
     profile: pl.DataFrame
@@ -66,15 +71,19 @@ class Plan:
     agree: int
     uncertainty: Uncertainty | None = None
     """None: not asked for, or nothing that the plan rests on has an interval."""
+    parts: Parts | None = None
+    """What part of that is due to laws, and what to transfer; None where only one of them varies."""
     cost: Cost | None = None
     """In FLOPs for training and serving, hours, money, and counted exactly."""
-    aim: Objective | None = None
-    """What `objective` is; None where it is the worst loss as part of its target."""
+    start: Start | None = None
+    """Scratch or the question's checkpoint; None without [start]."""
+    choices: PlanChoices | None = None
+    """What other choices of the languages' fits would give; None where no language names a fit."""
 
     def __repr__(self) -> str:
         return (
             f"<Plan for {len(self.languages)} languages at {self.C:.3g} FLOPs: N={format_quantity(self.N)}, "
-            f"D={format_quantity(self.D)} tokens, mean loss {self.objective:.4g}>"
+            f"D={format_quantity(self.D)} tokens, {self.criterion.short} {self.objective:.4g}>"
         )
 
     def kind_of(self, quantity: str) -> Kind:
@@ -127,9 +136,11 @@ class Plan:
             "loss_unit": self.loss_unit,
             "weights": by_language(self.weights),
             "mean_loss": float(self.weights @ self.loss),
-            "objective": {"said": self.aim.said if self.aim else "as the target says", "value": self.objective},
+            "objective": {**self.criterion.to_dict(), "value": self.objective},
             "cost": self.cost.to_dict() if self.cost else None,
-            "uncertainty": self.uncertainty.to_dict() if self.uncertainty else None,
+            "uncertainty": self._unsure(),
+            "start": self.start.to_dict() if self.start else None,
+            "choices": self.choices.to_dict() if self.choices else None,
             "binds": list(self.binds),
             "alternatives": {
                 a.name: {
@@ -148,6 +159,13 @@ class Plan:
             "warnings": list(self.warnings),
             "search": {"starts": self.starts, "agree": self.agree},
         }
+
+    def _unsure(self) -> dict[str, Any] | None:
+        unsure = self.uncertainty
+        if unsure is None:
+            return None
+        mean = unsure.interval(unsure.loss @ self.weights).to_dict()
+        return {**unsure.to_dict(), "mean_loss": mean, "parts": self.parts.to_dict() if self.parts else None}
 
     def save(self, path: str | Path) -> Path:
         """Write the plan as JSON, whole or not at all."""

@@ -96,6 +96,7 @@ def beside(
     draws: int = DRAWS,
     level: float = LEVEL,
     seed: int = 0,
+    allow_assumed: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Beside:
     """Plan both questions and compare the plans. Raises InputError for one name of both, else what `plan` raises.
@@ -108,7 +109,7 @@ def beside(
     if names[0] == names[1]:
         raise InputError(f"both plans are called {names[0]!r}", hint="Name them apart.")
     asked = (read_question(first), _in_order(read_question(first), read_question(second)))
-    options = {"draws": draws, "level": level, "seed": seed}
+    options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed, "allow_assumed": allow_assumed}
     say(STAGES[0])
     a = plan(asked[0] if isinstance(first, Mapping) else first, **options)
     say(STAGES[1])
@@ -129,7 +130,7 @@ def beside(
         mean,
         paired,
         _sentence(names, a, b, rows, mean),
-        tuple(_notes(a, b, asked, paired)),
+        tuple(_notes(names, a, b, asked, paired)),
     )
 
 
@@ -241,7 +242,9 @@ def _sentence(names: tuple[str, str], a: Plan, b: Plan, rows: list[LanguageBesid
     return f"{text}; the mean loss changes by {mean.value:+.2%}{between} from {names[0]} to {names[1]}."
 
 
-def _notes(a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool) -> Iterator[str]:
+def _notes(
+    names: tuple[str, str], a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool
+) -> Iterator[str]:
     if abs(a.C / b.C - 1) > 0.01:
         yield f"the second plan takes {b.C / a.C:.3g} times the compute of the first: more compute alone lowers losses."
     if a.uncertainty is None or b.uncertainty is None:
@@ -255,4 +258,9 @@ def _notes(a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool) -> 
         yield "the plans rest on laws of different regimes: their losses may differ by that alone."
     if set(a.languages) == set(b.languages) and not np.allclose(a.weights, b.weights, rtol=1e-9):
         yield "the weights differ: mean losses do not compare."
+    for name, plan_ in zip(names, (a, b), strict=True):
+        if plan_.start is not None:
+            yield f"{name}: {plan_.start.sentence} {plan_.start.size_sentence}".rstrip()
+        if plan_.choices is not None:
+            yield f"{name}: {plan_.choices.sentence}"
     yield "losses of different languages are not on one scale."

@@ -1,98 +1,31 @@
-"""Constraints on a plan: each a small named object that narrows the box of allowed plans."""
+"""From a question's limits to the box of allowed plans, and to the sizes in it that a budget trains."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 
+from isogloss import languages as _languages
 from isogloss.errors import InputError
+from isogloss.planning.conflicts import FEWEST_TOKENS as FEWEST_TOKENS
+from isogloss.planning.conflicts import conflict_error, contradiction
 from isogloss.planning.hardware import max_trainable_params
+from isogloss.planning.limits import Box as Box
+from isogloss.planning.limits import (
+    Constraint,
+    EpochCap,
+    FixedShare,
+    MaxParams,
+    MaxShare,
+    Memory,
+    MinParams,
+    MinShare,
+    OfLanguage,
+    most_tokens_of,
+)
+from isogloss.planning.limits import box_of as box_of
 from isogloss.planning.question import Question
-from isogloss.units import format_quantity
-
-# Tokens below which a run is not a model: with less, the budget is a typing mistake.
-FEWEST_TOKENS = 1e6
-
-
-@dataclass(frozen=True)
-class Box:
-    """What is allowed: tokens of each language `(K,)`, shares `(K,)`, and parameters."""
-
-    tokens_high: np.ndarray
-    share_low: np.ndarray
-    share_high: np.ndarray
-    N_low: float
-    N_high: float
-
-
-class Constraint(Protocol):
-    def narrow(self, box: Box) -> Box: ...
-
-
-@dataclass(frozen=True)
-class EpochCap:
-    """Language `index` is seen at most `epochs` times; it has U unique tokens."""
-
-    index: int
-    epochs: float
-    U: float
-
-    def narrow(self, box: Box) -> Box:
-        high = box.tokens_high.copy()
-        high[self.index] = min(high[self.index], self.epochs * self.U)
-        return replace(box, tokens_high=high)
-
-
-@dataclass(frozen=True)
-class MinShare:
-    index: int
-    share: float
-
-    def narrow(self, box: Box) -> Box:
-        low = box.share_low.copy()
-        low[self.index] = max(low[self.index], self.share)
-        return replace(box, share_low=low)
-
-
-@dataclass(frozen=True)
-class MaxShare:
-    index: int
-    share: float
-
-    def narrow(self, box: Box) -> Box:
-        high = box.share_high.copy()
-        high[self.index] = min(high[self.index], self.share)
-        return replace(box, share_high=high)
-
-
-@dataclass(frozen=True)
-class FixedShare:
-    index: int
-    share: float
-
-    def narrow(self, box: Box) -> Box:
-        return MaxShare(self.index, self.share).narrow(MinShare(self.index, self.share).narrow(box))
-
-
-@dataclass(frozen=True)
-class ParamRange:
-    low: float
-    high: float
-
-    def narrow(self, box: Box) -> Box:
-        return replace(box, N_low=max(box.N_low, self.low), N_high=min(box.N_high, self.high))
-
-
-@dataclass(frozen=True)
-class Memory:
-    """At most as many parameters as the accelerators' memory trains."""
-
-    params: float
-
-    def narrow(self, box: Box) -> Box:
-        return ParamRange(0.0, self.params).narrow(box)
 
 
 def memory_of(question: Question) -> Memory | None:
@@ -123,11 +56,13 @@ def memory_of(question: Question) -> Memory | None:
 
 def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     limits = question.limits
-    found: list[Constraint] = [ParamRange(limits.min_params, limits.max_params)]
+    found: list[Constraint] = [MinParams(limits.min_params), MaxParams(limits.max_params)]
+    names: list[str] = []
     memory = memory_of(question)
     if memory is not None:
         found.append(memory)
     for index, (code, need) in enumerate(question.languages.items()):
+        names.append(_languages.get(code).short_name.removeprefix("Standard "))
         found.append(EpochCap(index, need.max_epochs or limits.max_epochs, float(U[index])))
         if need.share is not None:
             found.append(FixedShare(index, need.share))
@@ -135,89 +70,34 @@ def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
         low = need.min_share if need.min_share is not None else limits.min_share
         if low is not None:
             found.append(MinShare(index, low))
-        if low is not None and need.max_share is not None and low > need.max_share:
-            raise InputError(
-                f"the minimum share {low:g} is above the maximum {need.max_share:g}",
-                where=f"languages.{code}",
-                hint="Give this language a min_share of its own, or raise its max_share.",
-            )
         if need.max_share is not None:
             found.append(MaxShare(index, need.max_share))
-    return found
-
-
-def box_of(constraints: list[Constraint], size: int) -> Box:
-    box = Box(np.full(size, np.inf), np.zeros(size), np.ones(size), 0.0, np.inf)
-    for constraint in constraints:
-        box = constraint.narrow(box)
-    return box
+    return [replace(c, name=names[c.index]) if isinstance(c, OfLanguage) else c for c in found]
 
 
 def most_tokens(box: Box) -> float:
-    """The most tokens D that some mixture in the box allows: sum_i min(share_high_i D, tokens_high_i) >= D.
+    """The most tokens D that some mixture in the box allows. Raises InputError where the shares contradict each other.
 
-    Raises InputError where the shares contradict each other.
+    Where max_share leaves a mixture at all, that is sum_i min(share_high_i D, tokens_high_i) >= D.
     """
-    if box.share_low.sum() > 1 + 1e-9:
-        raise InputError(
-            f"the minimum and fixed shares sum to {box.share_low.sum():.4g}, above 1",
-            hint="Lower some of them.",
-        )
-    if box.share_high.sum() < 1 - 1e-9:
-        raise InputError(
-            f"the maximum and fixed shares sum to {box.share_high.sum():.4g}, below 1",
-            hint="Raise some of them.",
-        )
-    needed = box.share_low > 0
-    limits = np.full(len(needed), np.inf)
-    limits[needed] = box.tokens_high[needed] / box.share_low[needed]
-    high = float(min(limits.min(), box.tokens_high.sum()))
-    low = 0.0
-    if _fits(box, high):
-        return high
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _fits(box, middle) else (low, middle)
-    return low
-
-
-def _fits(box: Box, D: float) -> bool:
-    return bool(np.minimum(box.share_high * D, box.tokens_high).sum() >= D * (1 - 1e-12))
+    if contradiction(box):
+        raise conflict_error(box)
+    return most_tokens_of(box)
 
 
 def feasible(box: Box, C: float, served: float = 0.0) -> Box:
     """The box with its sizes narrowed to those for which the text lasts and C, FLOPs, pays for serving too.
 
-    Raises InputError if there are none.
+    Raises InputError that names the limits which conflict, if there are none.
     """
-    if box.N_low > box.N_high:
-        raise InputError(
-            f"min_params {format_quantity(box.N_low)} is above max_params {format_quantity(box.N_high)}",
-            where="limits",
-        )
-    most, left = most_tokens(box), C - 2 * box.N_low * served
-    if left / (6 * box.N_low) < FEWEST_TOKENS:
-        serving = f" once {format_quantity(served, 'tokens')} are served" if served else ""
-        raise InputError(
-            f"{C:.3g} FLOPs train no model: the smallest allowed, {format_quantity(box.N_low)} parameters, "
-            f"would see {max(left, 0.0) / (6 * box.N_low):.3g} tokens{serving}",
-            where="budget",
-            hint="Raise the budget, or lower limits.min_params" + (" or budget.served_tokens." if served else "."),
-        )
-    smallest = C / (6 * most + 2 * served)
-    if smallest > box.N_high:
-        raise InputError(
-            f"no model meets the budget: the text and the limits allow {format_quantity(most)} tokens, and to spend "
-            f"{C:.3g} FLOPs on them takes {format_quantity(smallest)} parameters, above max_params "
-            f"{format_quantity(box.N_high)}",
-            where="limits",
-            hint="Raise max_params or max_epochs, lower min_share, add text or languages, or lower the budget.",
-        )
+    if contradiction(box, C, served):
+        raise conflict_error(box, C, served)
+    smallest = C / (6 * most_tokens_of(box) + 2 * served)
     # A hair inside, so that the smallest size is not met by one mixture alone.
     low, high = max(box.N_low, smallest * (1 + 1e-6)), box.N_high
     if served:
         high = min(high, C / (6 * FEWEST_TOKENS + 2 * served))
-    return Box(box.tokens_high, box.share_low, box.share_high, low, high)
+    return replace(box, N_low=low, N_high=high)
 
 
 def into_box(shares: np.ndarray, D: float | np.ndarray, box: Box) -> np.ndarray:

@@ -22,8 +22,17 @@ class Cost:
     gpu_hours: float | None
     money: float | None
     currency: str
+    gpu: str | None
+    gpus: float | None
+    """How many run at once, where the question says so."""
+    utilisation: float
     count: Count | None
     """Exact, for a shape near N; None where no such shape is known, or C does not pay for it."""
+
+    @property
+    def days(self) -> float | None:
+        """That all accelerators run."""
+        return None if self.gpu_hours is None or self.gpus is None else self.gpu_hours / self.gpus / 24
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -34,6 +43,10 @@ class Cost:
             "gpu_hours": self.gpu_hours,
             "money": self.money,
             "currency": self.currency,
+            "gpu": self.gpu,
+            "gpus": self.gpus,
+            "utilisation": self.utilisation if self.gpu else None,
+            "days": self.days,
             "count": None if self.count is None else _counted(self.count),
         }
 
@@ -74,5 +87,8 @@ def cost_of(asked: Question, spend: Spending, N: float) -> Cost:
         gpu_hours=budget.hours_for(spend.C),
         money=budget.money_for(spend.C),
         currency=budget.currency,
+        gpu=budget.gpu,
+        gpus=budget.gpus,
+        utilisation=budget.utilisation,
         count=exact,
     )

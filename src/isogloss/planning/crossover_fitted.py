@@ -75,7 +75,7 @@ def fitted_crossing(
     the interval let each have its own. Raises InputError for a table without both kinds, and for
     kinds that cannot be compared: other tokenizers per token, other learning-rate phases.
     """
-    table, init = _both_kinds(read_runs(runs, where=where), code, init)
+    table, init = both_kinds(read_runs(runs, where=where), code, init)
     sizes = table.params()[0]
     one_size = float(sizes.max() / sizes.min()) < 1.02
     N = float(sizes.max()) if N is None else N
@@ -111,8 +111,11 @@ def fitted_crossing(
     )
 
 
-def _both_kinds(table: RunTable, code: str, init: str | None) -> tuple[RunTable, str]:
-    """The rows of the language that start from nothing or from one checkpoint, and which that is."""
+def both_kinds(table: RunTable, code: str, init: str | None) -> tuple[RunTable, str]:
+    """The rows of the language that start from nothing or from one checkpoint, and which that is.
+
+    Raises InputError for a table without the language or without both kinds, and for kinds that do not compare.
+    """
     if table.targets:
         table = table.for_target(code)
     if "init" not in table.frame.columns:
@@ -137,7 +140,7 @@ def _both_kinds(table: RunTable, code: str, init: str | None) -> tuple[RunTable,
         raise InputError(
             f"runs continue from {len(names)} checkpoints: {', '.join(names)}",
             where=f"{table.source}, column 'init'",
-            hint="Choose one: --checkpoint " + names[0] + ".",
+            hint=f'Choose one: --checkpoint {names[0]}, or init = "{names[0]}" in a question.',
         )
     chosen = init or names[0]
     kept = replace(table, frame=table.frame.filter(scratch | (said == chosen).fill_null(False)))

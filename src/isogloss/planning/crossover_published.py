@@ -145,7 +145,7 @@ def _exposure(
         evidence.append(Evidence("checkpoint.share", "assumed", _unknown_share(code, checkpoint)))
         warnings.append(
             f"how much {called(code)} there is in {checkpoint.name} is not known: anything from "
-            f"{_unknown_range(code)} is counted. Give your own figure: --share 0.02."
+            f"{_unknown_range(code)} is counted. Give your own figure: --share 0.02, or mixture in a question."
         )
     else:
         evidence.append(Evidence("checkpoint.share", kind, f"{share:.2%} {called(code)} in {checkpoint.name}"))

@@ -10,7 +10,6 @@ import numpy as np
 
 from isogloss.laws import Atlas
 from isogloss.planning.evidence import Ground
-from isogloss.planning.known_laws import NAMES
 from isogloss.planning.slopes import Laws, Problem
 
 # Coefficients that differ by less are the same in all draws.
@@ -35,21 +34,24 @@ class LawDraws:
 
 def draw_laws(basis: Ground, count: int, seed: int) -> LawDraws:
     rng = np.random.default_rng([seed, 7])
-    laws = basis.laws.sample(count, rng)
-    values = {name: laws[..., i] for i, name in enumerate(NAMES)}
-    tau = basis.transfer.sample(count, rng)
-    if tau is not None:
-        values["tau"] = tau
+    values = _apart(basis, count, rng) if basis.joint is None else basis.joint(count, rng)
     values = {name: v for name, v in values.items() if np.ptp(v, axis=0).max() > SAME}
     lacks = (*basis.laws.lacks, *basis.transfer.lacks, *_not_drawn(basis))
     return LawDraws(basis.law, count, values, (*basis.laws.varies, *basis.transfer.varies), lacks)
 
 
+def _apart(basis: Ground, count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    laws = basis.laws.sample(count, rng)
+    values = {name: laws[..., i] for i, name in enumerate(basis.laws.names)}
+    tau = basis.transfer.sample(count, rng)
+    return values if tau is None else {**values, "tau": tau}
+
+
 def _not_drawn(basis: Ground) -> Iterator[str]:
     kinds = {e.quantity: e.kind for e in basis.evidence}
-    if kinds["repetition"] != "given":
+    if kinds["repetition"] == "published" and basis.joint is None:
         yield "what repeats are worth (lambda): published without an interval"
-    if float(np.asarray(basis.law.phi)) != 0:
+    if not basis.by_shares and float(np.asarray(basis.law.phi)) != 0:
         yield "the capacity exponent phi: published without an interval"
     if any(kinds[f"text.{code}"] != "given" for code in basis.languages):
         yield "how much text there is"

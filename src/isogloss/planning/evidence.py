@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from isogloss import languages as _languages
-from isogloss.errors import InputError
 from isogloss.laws import Atlas, atlas_per_language, find
+from isogloss.planning.assumed import assumed_text, assumed_warnings, marked, unknown_languages
 from isogloss.planning.kinds import Evidence as Evidence
 from isogloss.planning.kinds import Kind as Kind
 from isogloss.planning.known_laws import NAMES, KnownLaws, known_laws
@@ -36,14 +37,20 @@ class Ground:
     loss_unit: str
     laws: KnownLaws
     transfer: KnownTransfer
+    joint: Callable[[int, np.random.Generator], dict[str, np.ndarray]] | None = None
+    """Draws of laws and weights together, where own runs tie them; None: `laws` and `transfer` are drawn apart."""
+    by_shares: bool = False
+    """Of family laws, which count shares of a mixture: neither repetition nor transfer; `law` is then a FamilyLaw."""
 
 
 def ground(question: Question) -> Ground:
-    """Laws, text and transfer for the question's languages, from the user's fits and published evidence.
+    """Laws, text and transfer for the question's languages, from the user's fits or runs and published evidence.
 
-    Raises InputError for a fit or a matrix of transfer that cannot be used, and for text that is not known.
+    Raises InputError for a fit or a matrix of transfer that cannot be used, and for languages of which too little is
+    known, unless assumptions.allow_assumed is set.
     """
     codes = tuple(question.languages)
+    unknown = unknown_languages(question)
     U, text = _text(question)
     laws = known_laws(question)
     transfer = known_transfer(codes, question)
@@ -61,20 +68,26 @@ def ground(question: Question) -> Ground:
     )
     own = tuple(e.quantity.removeprefix("law.") for e in laws.evidence if e.kind in ("measured", "published"))
     given = Evidence("weights", "given", "languages.<name>.weight in the question")
-    return Ground(
+    found = Ground(
         languages=codes,
         law=law,
         U=U,
         weights=weights / weights.sum(),
         transfer_kind=transfer.kind,
-        evidence=(given, *text, *laws.evidence, *transfer.evidence, repetition, capacity),
-        warnings=(*laws.warnings, *transfer.warnings),
+        evidence=(given, *text, *laws.evidence, *marked(transfer.evidence, unknown), repetition, capacity),
+        warnings=(*assumed_warnings(unknown), *laws.warnings, *transfer.warnings),
         own_law=own,
         N_range=_published_range(question),
         loss_unit="vocabulary-insensitive (as ATLAS prints it)",
         laws=laws,
         transfer=transfer,
     )
+    if question.runs is None:
+        return found
+    # What fits takes most of a second to load, and most questions name no runs.
+    from isogloss.planning.own_runs import learned
+
+    return learned(question, found)
 
 
 def _text(question: Question) -> tuple[np.ndarray, list[Evidence]]:
@@ -100,11 +113,7 @@ def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:
         )
     found = _languages.tokens_available(code, need.bytes_per_token)
     if found is None or found.tokens < 1:
-        raise InputError(
-            f"how much text there is of {code} is not known",
-            where=f"languages.{code}",
-            hint='Give it: tokens = "200M", or bytes = "1 GB".',
-        )
+        return assumed_text()
     return float(found.tokens), found.kind, found.source
 
 

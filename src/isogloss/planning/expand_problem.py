@@ -20,6 +20,7 @@ from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
 from isogloss.planning.draws import Drawn, LawDraws, draw_laws
 from isogloss.planning.evidence import Ground, ground
+from isogloss.planning.limits import only
 from isogloss.planning.question import LanguageNeed, Question
 
 PER_LANGUAGE = ("E", "A", "alpha", "B", "beta")
@@ -82,10 +83,8 @@ class Pool:
         if self.draws is not None:
             draws = replace(self.draws, law=law, values=_part(self.draws.values, at, 1))
         weights = self.basis.weights[at]
-        box = Box(
-            self.box.tokens_high[at], self.box.share_low[at], self.box.share_high[at], self.box.N_low, self.box.N_high
-        )
-        return Problem(law, draws, self.basis.U[at], weights / weights.sum(), box, self.ceiling, self.olds)
+        inside = only(self.box, at)
+        return Problem(law, draws, self.basis.U[at], weights / weights.sum(), inside, self.ceiling, self.olds)
 
 
 def _part(values: Mapping[str, Any], at: np.ndarray, leading: int) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ from isogloss.planning.allocate import NOTHING, Allocation
 from isogloss.planning.constraints import Box, memory_of
 from isogloss.planning.evidence import Ground
 from isogloss.planning.kinds import Evidence, counted, some, weakest
-from isogloss.planning.question import Objective, Question
+from isogloss.planning.question import Question
 from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
@@ -61,12 +61,15 @@ def given(asked: Question, spend: Spending) -> list[Evidence]:
     return [Evidence("C", "given" if sure else "assumed", f"{budget.said()}; {rule}")]
 
 
-def derived(basis: Ground, alternatives: Sequence[str]) -> list[Evidence]:
-    """Evidence of what was computed: predicted, and no better than the weakest number that it rests on."""
+def derived(basis: Ground, alternatives: Sequence[str], aim: str) -> list[Evidence]:
+    """Evidence of what was computed: predicted, and no better than the weakest number that it rests on.
+
+    `aim` is the name of what the plan makes small.
+    """
     inputs = {e.quantity: e.kind for e in basis.evidence}
     overall = weakest(["predicted", *inputs.values()])
-    resting = f"minimises the weighted mean loss; rests on {counted(list(inputs.values()))} inputs"
-    out = [Evidence(q, overall, resting) for q in ("N", "D", "shares", "epochs", "mean_loss", "profile")]
+    resting = f"minimises the {aim}; rests on {counted(list(inputs.values()))} inputs"
+    out = [Evidence(q, overall, resting) for q in ("N", "D", "shares", "epochs", "mean_loss", "objective", "profile")]
     for code in basis.languages:
         kinds = [inputs[f"{part}.{code}"] for part in ("law", "text", "transfer")]
         rests = ["predicted", *kinds, inputs["repetition"], inputs["capacity"]]
@@ -93,7 +96,7 @@ def warnings(
             f"{format_quantity(low)} to {format_quantity(high)}: the answer is an extrapolation."
         )
     out += basis.warnings
-    if len(basis.languages) > 2 and asked.assumptions.capacity == "none":
+    if len(basis.languages) > 2 and asked.assumptions.capacity == "none" and not basis.by_shares:
         out.append(
             'no capacity tax for many languages is counted (assumptions.capacity = "k-law" counts ATLAS\'s K^0.11; '
             "the measured transfer scores hold some of it already)."
@@ -104,7 +107,7 @@ def warnings(
             "not languages with each other."
         )
     repeated = int((epochs > 1.001).sum())
-    if repeated:
+    if repeated and not basis.by_shares:
         out.append(
             f"{repeated} of {len(epochs)} languages are repeated; what repeats are worth (lambda) is a published "
             "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
@@ -119,15 +122,10 @@ def warnings(
 
 def _aims(asked: Question, spend: Spending, unsure: Uncertainty | None) -> list[str]:
     out = []
-    if asked.objective != Objective():
-        out.append(f"what is called the mean loss here is the {asked.objective.said}: [objective] of the question.")
     if asked.objective.risk != "point" and unsure is None:
         out.append(f'risk = "{asked.objective.risk}" changes nothing: nothing that the plan rests on has an interval.')
     if asked.budget.target is not None:
-        out.append(
-            "what is called the mean loss here is the worst loss as part of its target: 1 and less reaches them all. "
-            "Languages without a target get what serves the others."
-        )
+        out.append("languages without a target get what serves the others.")
     if spend.found:
         out.append("the budget is what the point laws say that it takes; intervals are of losses at that budget.")
     if spend.served:

@@ -13,10 +13,11 @@ import numpy as np
 from isogloss.errors import InputError, PlanError
 from isogloss.planning.allocate import Allocator
 from isogloss.planning.answer import Plan
+from isogloss.planning.assumed import allowing
 from isogloss.planning.budget import Budget
 from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
 from isogloss.planning.draws import Drawn, draw_laws
-from isogloss.planning.evidence import ground
+from isogloss.planning.evidence import Ground, ground
 from isogloss.planning.given_answer import Change, Free
 from isogloss.planning.given_answer import GivenPlan as GivenPlan
 from isogloss.planning.given_mixture import Mixture, read_mixture
@@ -25,6 +26,7 @@ from isogloss.planning.given_words import breaks, name_of, said
 from isogloss.planning.kinds import Evidence
 from isogloss.planning.plan import DRAWS, LEVEL, plan
 from isogloss.planning.question import Question, read_question, refuse_objective
+from isogloss.planning.starting import OwnSize, Start, beginning, start_of
 from isogloss.units import format_quantity, parse_quantity
 
 STAGES = ("planning", "evaluating the given plan", "what would be better")
@@ -41,6 +43,7 @@ def evaluate_given(
     draws: int = DRAWS,
     level: float = LEVEL,
     seed: int = 0,
+    allow_assumed: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> GivenPlan:
     """Evaluate `mixture` (a CSV as `read_mixture` reads it, or shares by language) at N parameters and D tokens.
@@ -51,12 +54,12 @@ def evaluate_given(
     raises.
     """
     say = progress or (lambda _: None)
-    asked = read_question(question)
+    asked = allowing(read_question(question)) if allow_assumed else read_question(question)
     mix = read_mixture(mixture, asked)
     size = None if N is None else parse_quantity(N, "parameters", where="N")
     tokens = None if D is None else parse_quantity(D, "tokens", where="D")
     say(STAGES[0])
-    options = {"draws": draws, "level": level, "seed": seed}
+    options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed, "allow_assumed": allow_assumed}
     refuse_objective(asked, "a plan of your own is")
     # What serves a target, or pays for tokens served, is not the least mean loss of its training compute.
     plain = not asked.budget.is_target and asked.budget.served_tokens is None
@@ -99,7 +102,19 @@ def evaluate_given(
         asked_C=asked_C,
         notes=tuple(_notes(given, best, asked_C, len(changes) < 3)),
         level=level,
+        start=_start(given, best, basis, level, seed),
     )
+
+
+def _start(given: _Given, best: Plan, basis: Ground, level: float, seed: int) -> Start | None:
+    """At the given plan's compute a model of the checkpoint's size is the best plan's."""
+    begin = beginning(given.asked)
+    if begin is None or best.start is None:
+        return None
+    own_size = best.start.own_size or best.start.why_not
+    if isinstance(own_size, OwnSize):
+        own_size = replace(own_size, excess=own_size.objective / given.mean_loss - 1)
+    return start_of(begin, basis, given.N, given.mixture.shares * given.D, own_size, level=level, seed=seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +241,9 @@ def _notes(given: _Given, best: Plan, asked_C: float | None, without_mixture: bo
             f"the given N = {format_quantity(given.N)} lies outside the sizes behind the published laws, "
             f"{format_quantity(low)} to {format_quantity(high)}."
         )
-    out.append("both plans start from nothing: a given plan that continued another model reaches other losses.")
+    if given.asked.start is None:
+        out.append("both plans start from nothing: a given plan that continued another model reaches other losses.")
+    else:
+        out.append("all losses here are from scratch; what is said of the start is where continuing is ahead of them.")
     out.append("the warnings below this one are of the best plan at the given compute.")
     return out

@@ -9,6 +9,7 @@ import numpy as np
 
 from isogloss.planning.answer import Plan
 from isogloss.planning.given_savings import Estimate, estimate
+from isogloss.planning.starting_answer import Start
 from isogloss.units import format_quantity
 
 SCHEMA = 1
@@ -59,6 +60,8 @@ class GivenPlan:
     """The question's own budget, FLOPs; None where the question alone does not tell."""
     notes: tuple[str, ...]
     level: float
+    start: Start | None = None
+    """Scratch or the question's checkpoint, for the given plan; None without [start]."""
 
     def __repr__(self) -> str:
         return f"<GivenPlan: N={format_quantity(self.N)}, D={format_quantity(self.D)}, {len(self.languages)} languages>"
@@ -95,6 +98,7 @@ class GivenPlan:
                 "breaks": list(self.breaks),
                 "budget": self.asked_C,
                 "level": self.level,
+                "start": self.start.to_dict() if self.start else None,
             },
             "changes": {
                 c.free: {

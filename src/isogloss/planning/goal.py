@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, assert_never
 
 import numpy as np
 
 from isogloss.planning.slopes import Problem
 
-Risk = Literal["point", "mean", "tail"]
-# The tail is the worst fifth of the draws.
+Risk = Literal["mean", "quantile", "tail"]
+# The tail is the worst fifth of the draws, and the quantile is where it begins.
 TAIL = 0.2
 # Losses this close share the attention as the worst. They are about 1 as ATLAS prints them, and so are losses beside
 # what a language reaches alone.
@@ -103,11 +103,11 @@ class PointTask:
 
 @dataclass(frozen=True, eq=False)
 class RiskTask:
-    """Every descent under all draws of the laws: the mean of the goal, or of its worst fifth."""
+    """Every descent under all draws of the laws: the mean of the goal, or of its worst fifth, or its 0.8 quantile."""
 
     problem: Problem
     goal: Goal
-    tail: bool
+    risk: Risk
 
     @property
     def draws(self) -> int:
@@ -147,7 +147,15 @@ class RiskTask:
 
     def _draw_weights(self, values: np.ndarray) -> np.ndarray:
         """What each draw counts for `(n, draws)`."""
-        return tail_weights(values) if self.tail else np.full(values.shape, 1 / self.draws)
+        match self.risk:
+            case "mean":
+                return np.full(values.shape, 1 / self.draws)
+            case "tail":
+                return tail_weights(values)
+            case "quantile":
+                return quantile_weights(values)
+            case _:
+                assert_never(self.risk)
 
 
 def tail_weights(values: np.ndarray) -> np.ndarray:
@@ -156,4 +164,13 @@ def tail_weights(values: np.ndarray) -> np.ndarray:
     worst = np.argpartition(-values, count - 1, axis=-1)[..., :count]
     weights = np.zeros(values.shape)
     np.put_along_axis(weights, worst, 1 / count, axis=-1)
+    return weights
+
+
+def quantile_weights(values: np.ndarray) -> np.ndarray:
+    """Weights whose sum of `values` `(..., draws)` is their 1 - TAIL quantile, as `np.quantile` interpolates it."""
+    draws = values.shape[-1]
+    by_rank = np.maximum(0.0, 1 - np.abs(np.arange(draws) - (1 - TAIL) * (draws - 1)))
+    weights = np.empty(values.shape)
+    np.put_along_axis(weights, np.argsort(values, axis=-1), np.broadcast_to(by_rank, values.shape), axis=-1)
     return weights

@@ -23,7 +23,7 @@ LOGS = [NAMES.index("A"), NAMES.index("B")]
 
 @dataclass(frozen=True, eq=False)
 class KnownLaws:
-    """`values` `(K, 5)` in the order of NAMES. `sources` holds what each language's law is drawn from `(n, 5)`: draws
+    """`values` `(K, 5)` in the order of `names`. `sources` holds what each language's law is drawn from `(n, 5)`: draws
     of a fit (fits of one `group` are drawn together), all laws of the table, or the one published law."""
 
     values: np.ndarray
@@ -34,6 +34,7 @@ class KnownLaws:
     varies: tuple[str, ...]
     """Sentences: what the draws hold, and what they do not."""
     lacks: tuple[str, ...]
+    names: tuple[str, ...] = NAMES
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draws of all laws `(n, K, 5)`.
@@ -43,7 +44,7 @@ class KnownLaws:
         Which of the table's laws are common is itself drawn (Rubin's Bayesian bootstrap), once for all languages:
         what is not known of languages in general does not average out over many of them.
         """
-        out = np.empty((n, len(self.values), len(NAMES)))
+        out = np.empty((n, *self.values.shape))
         picked: dict[str, np.ndarray] = {}
         for i, (source, group) in enumerate(zip(self.sources, self.groups, strict=True)):
             if group == TABLE:
@@ -59,7 +60,7 @@ class KnownLaws:
         return out
 
 
-TABLE = "table"
+TABLE, FAMILY = "table", "family"
 
 
 def known_laws(question: Question) -> KnownLaws:
@@ -153,6 +154,12 @@ def _warnings(question: Question, without: Sequence[str], published: Sequence[st
 
 def _fitted(code: str, fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """The coefficients `(5,)`, and their draws `(draws, 5)`."""
+    if fit.law.name == FAMILY:
+        raise InputError(
+            "a family fit says what the language's share of a mixture does, not what its own tokens do",
+            where=f"languages.{code}.fit",
+            hint="`isogloss plan` takes it where every language has one; else give a fit of chinchilla or atlas.",
+        )
     places = {e.name: i for i, e in enumerate(fit.coefficients)}
     lacking = [n for n in NAMES if n not in places]
     if lacking:

@@ -14,12 +14,17 @@ from isogloss.errors import InputError, located
 from isogloss.planning.aim import best_plan, goal_of, spending
 from isogloss.planning.allocate import Allocation, Allocator
 from isogloss.planning.answer import Alternative, Plan
+from isogloss.planning.assumed import allowing
 from isogloss.planning.constraints import Box, box_of, constraints_of, feasible
 from isogloss.planning.cost import cost_of
+from isogloss.planning.criterion import criterion_of
 from isogloss.planning.draws import Drawn, draw_laws
-from isogloss.planning.evidence import ground
 from isogloss.planning.explain import binding, derived, given, warnings
+from isogloss.planning.family import ground_of
+from isogloss.planning.parts import parts_of
+from isogloss.planning.plan_choices import plan_choices
 from isogloss.planning.question import Question, read_question
+from isogloss.planning.starting import Start, at_own_size, beginning, start_of
 from isogloss.planning.uncertainty import uncertainty
 from isogloss.runs.mixtures import naive_mixtures
 
@@ -46,23 +51,25 @@ def plan(
     draws: int = DRAWS,
     level: float = LEVEL,
     seed: int = 0,
+    allow_assumed: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Plan:
     """Answer a question (a TOML file, or a mapping of the same shape): N, D and the mixture together.
 
     Minimises the weighted mean of the languages' expected losses, or what [objective] says, under C = 6 N D (and 2 N
     for each token served) and the question's limits; C is the least that reaches a target where that is given. `draws`
-    laws and transfer weights say how sure that is, in intervals of the central `level`; 0 leaves them out. `progress`
-    is told each of STAGES. Raises InputError for a question that cannot be read or met, PlanError where the search
-    finds no plan.
+    laws and transfer weights say how sure that is, in intervals of the central `level`; 0 leaves them out.
+    `allow_assumed` plans languages of which nothing is known, too. `progress` is told each of STAGES. Raises InputError
+    for a question that cannot be read or met, PlanError where the search finds no plan.
     """
     say = progress or (lambda _: None)
     _refuse_options(seed, draws, level)
-    asked = read_question(question)
+    asked = allowing(read_question(question)) if allow_assumed else read_question(question)
     say(STAGES[0])
     with located(str(question) if isinstance(question, str | Path) else "question"):
-        basis = ground(asked)
+        basis = ground_of(asked)
         whole = box_of(constraints_of(asked, basis.U), len(basis.U))
+        begin = beginning(asked)
         if asked.budget.is_target:
             say(STAGES[1])
         spend = spending(asked, basis, whole, seed)
@@ -86,7 +93,7 @@ def plan(
     say(STAGES[4])
     sizes = _other_sizes(allocator, top, box)
     alternatives = _alternatives(allocator, top, box, asked)
-    unsure = None
+    unsure = parts = None
     if drawn is not None:
         say(STAGES[5])
         naive = {a.name: a.shares for a in alternatives}
@@ -101,7 +108,13 @@ def plan(
             level=level,
             seed=seed,
         )
+        parts = parts_of(drawn, top, box, unsure, goal=goal, languages=basis.languages)
     epochs = top.shares * top.D / basis.U
+    start: Start | None = None
+    if begin is not None:
+        own_size = at_own_size(begin, asked, basis, whole, spend, goal, top, seed)
+        start = start_of(begin, basis, top.N, top.shares * top.D, own_size, level=level, seed=seed)
+    criterion = criterion_of(asked, basis.loss_unit)
     return Plan(
         title=asked.title,
         languages=basis.languages,
@@ -115,18 +128,25 @@ def plan(
         loss=top.loss,
         weights=basis.weights,
         objective=top.objective,
+        criterion=criterion,
         binds=tuple(binding(top, box, basis, asked)),
         alternatives=alternatives,
         profile=_profile(sizes),
-        evidence=(*given(asked, spend), *basis.evidence, *derived(basis, [a.name for a in alternatives])),
+        evidence=(
+            *given(asked, spend),
+            *basis.evidence,
+            *derived(basis, [a.name for a in alternatives], criterion.name),
+        ),
         warnings=tuple(warnings(top, basis, asked, epochs, unsure, draws, spend)),
         loss_unit=basis.loss_unit,
         N_range=basis.N_range,
         starts=top.starts,
         agree=top.agree,
         uncertainty=unsure,
+        parts=parts,
         cost=cost_of(asked, spend, top.N),
-        aim=asked.objective if not spend.goals else None,
+        start=start,
+        choices=plan_choices(asked, basis, box, spend, goal, top),
     )
 
 

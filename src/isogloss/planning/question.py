@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
 from isogloss.planning.budget import Budget, Bytes, LanguageTarget, OwnAccelerator, Parameters, Positive, Strict, Tokens
+from isogloss.planning.start_question import StartFrom
 from isogloss.units import parse_quantity
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -61,6 +62,8 @@ class Assumptions(Strict):
     repetition_decay: Positive | None = None
     capacity: Literal["none", "k-law"] = "none"
     temperature: Positive = 3.33
+    allow_assumed: bool = False
+    """Plan languages of whose text, law or transfer nothing is known, too."""
     vocabulary: Annotated[int, Field(gt=1)] = 64_512
     context_length: Annotated[int, Field(gt=0)] = 4096
 
@@ -84,7 +87,7 @@ class Objective(Strict):
 
     measure: Literal["loss", "normalised"] = "loss"
     languages: Literal["mean", "worst"] = "mean"
-    risk: Literal["point", "mean", "tail"] = "point"
+    risk: Literal["point", "mean", "quantile", "tail"] = "point"
 
     @property
     def said(self) -> str:
@@ -93,7 +96,12 @@ class Objective(Strict):
             "normalised": "loss relative to what each language alone would reach with all the budget",
         }
         how = {"mean": "weighted mean", "worst": "worst"}
-        over = {"point": "", "mean": ", mean over the draws", "tail": ", mean over the worst fifth of the draws"}
+        over = {
+            "point": "",
+            "mean": ", mean over the draws",
+            "quantile": ", 0.8 quantile over the draws",
+            "tail": ", mean over the worst fifth of the draws",
+        }
         return f"{how[self.languages]} {what[self.measure]}{over[self.risk]}"
 
 
@@ -106,6 +114,9 @@ class Question(Strict):
     languages: dict[str, LanguageNeed]
     limits: Limits = Limits()
     objective: Objective = Objective()
+    start: StartFrom | None = None
+    runs: str | None = None
+    """A run table or a study: laws and weights are fitted to it, with what is known without it as prior."""
     assumptions: Assumptions = Assumptions()
 
 
@@ -170,7 +181,30 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
             need = need.model_copy(update={"fit": str(place)})
         located[code] = need
     assumptions = question.assumptions.located(folder, where)
-    return question.model_copy(update={"languages": located, "assumptions": assumptions})
+    start = question.start
+    if start is not None:
+        weighed = [code for code, need in located.items() if need.weight > 0]
+        start = start.located(folder, where, weighed, (question.limits.min_params, question.limits.max_params))
+    runs = located_runs(question, folder, where)
+    found = {"languages": located, "assumptions": assumptions, "start": start, "runs": runs}
+    return question.model_copy(update=found)
+
+
+def located_runs(question: Question, folder: Path, where: str) -> str | None:
+    """The table's place from the folder of the question file. InputError where there is none, and for fits beside."""
+    if question.runs is None:
+        return None
+    fits = [code for code, need in question.languages.items() if need.fit is not None]
+    if fits:
+        raise InputError(
+            f"both runs and a fit of {fits[0]}",
+            where=f"{where}, runs",
+            hint="Leave the fits out: runs are fitted together with all that is known.",
+        )
+    place = folder / Path(question.runs).expanduser()
+    if not place.exists():
+        raise InputError(f"no run table in {place}", where=f"{where}, runs", hint="Give a table of runs, or a study.")
+    return str(place)
 
 
 def _canonical(listed: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -224,6 +258,7 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
             "budget": LanguageTarget if keys[1:2] == ["target"] else Budget,
             "limits": Limits,
             "objective": Objective,
+            "start": StartFrom,
             "assumptions": Assumptions,
             "languages": LanguageNeed,
         }.get(keys[0], Question)

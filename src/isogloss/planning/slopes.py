@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from isogloss.laws import Atlas
+from isogloss.laws import Atlas, FamilyLaw
 
 # Sharpness of the cap: at half the cap a loss is lowered by 1e-6, at a tenth by nothing.
 CAP_SHARPNESS = 16
@@ -35,8 +35,13 @@ class Laws:
     """Over the sources, of the weights that help, of those that harm and of the squares of these `(1 or n, K, 3)`."""
 
     @classmethod
-    def of(cls, law: Atlas, size: int, changed: Mapping[str, np.ndarray] | None = None) -> Laws:
+    def of(cls, law: Atlas | FamilyLaw, size: int, changed: Mapping[str, np.ndarray] | None = None) -> Laws:
         """`changed` coefficients have a leading axis of plans."""
+        if isinstance(law, FamilyLaw):
+            # It builds on what is here.
+            from isogloss.planning.family_laws import FamilyLaws
+
+            return FamilyLaws.made(law, size, changed)
         given: dict[str, Any] = {name: np.asarray(getattr(law, name), float)[None] for name in (*PER_LANGUAGE, "tau")}
         given |= dict(changed or {})
         values = {
@@ -61,7 +66,15 @@ class Laws:
                 return v
             return v[which[0] : which[0] + 1] if len(which) == 1 else v[which]
 
-        return Laws({n: take(v) for n, v in self.values.items()}, take(self.tau), self.phi, self.dose, take(self.sums))
+        values = {n: take(v) for n, v in self.values.items()}
+        return replace(self, values=values, tau=take(self.tau), sums=take(self.sums))
+
+    def losses(self, problem: Problem, x: np.ndarray, N: np.ndarray | None) -> tuple[np.ndarray, Pull]:
+        """Losses at log tokens x `(n, K)`, and what turns slopes by them into slopes by x.
+
+        With N given, N does not follow from x.
+        """
+        return _losses(self, problem, x, N)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +100,7 @@ class Problem:
         """Losses `(n, K)` at log tokens x `(n, K)` under the laws `which` `(n,)`; N `(n,)` follows from x if None."""
 
         def of(part: np.ndarray) -> tuple[np.ndarray, ...]:
-            return (_losses(self.laws.at(which[part]), self, x[part], None if N is None else N[part])[0],)
+            return (self.laws.at(which[part]).losses(self, x[part], None if N is None else N[part])[0],)
 
         return self._in_parts(which, of)[0]
 
@@ -101,7 +114,7 @@ class Problem:
         """
 
         def of(part: np.ndarray) -> tuple[np.ndarray, ...]:
-            loss, pull = _losses(self.laws.at(which[part]), self, x[part], None)
+            loss, pull = self.laws.at(which[part]).losses(self, x[part], None)
             value, slope = aim(part, loss)
             return value, pull(slope)
 
@@ -122,7 +135,7 @@ Pull = Callable[[np.ndarray], np.ndarray]
 
 
 def _losses(laws: Laws, problem: Problem, x: np.ndarray, N: np.ndarray | None) -> tuple[np.ndarray, Pull]:
-    """Losses, and what turns slopes by them into slopes by x; with N given, N does not follow from x."""
+    """`Laws.losses`."""
     v, tokens = laws.values, np.exp(x)
     D = tokens.sum(axis=1, keepdims=True)
     size = problem.params(D) if N is None else N[:, None]

@@ -48,16 +48,16 @@ class Uncertainty:
     """`(draws, K)`."""
     epochs: np.ndarray
     best_loss: np.ndarray
-    """Weighted mean loss of each draw's own best plan `(draws,)`; here and below the plan's objective, if another."""
+    """The objective of each draw's own best plan `(draws,)`: what the plan makes small, under that draw alone."""
     loss: np.ndarray
     """Of the plan, per language `(draws, K)`."""
-    mean_loss: np.ndarray
+    objective: np.ndarray
     """Of the plan `(draws,)`."""
     alternatives: Mapping[str, np.ndarray]
-    """Weighted mean losses of the naive mixtures `(draws,)`."""
+    """Objectives of the naive mixtures `(draws,)`."""
     sizes: np.ndarray
     size_loss: np.ndarray
-    """Weighted mean losses at `sizes` `(draws, sizes)`, each with the plan's best mixture at that size."""
+    """Objectives at `sizes` `(draws, sizes)`, each with the plan's best mixture at that size."""
     varies: tuple[str, ...]
     """What the draws hold, a sentence each."""
     lacks: tuple[str, ...]
@@ -72,16 +72,16 @@ class Uncertainty:
 
     @property
     def regret(self) -> np.ndarray:
-        """Of the plan `(draws,)`: its loss over that of the draw's own best plan, less 1."""
-        return self.mean_loss / self.best_loss - 1
+        """Of the plan `(draws,)`: its objective over that of the draw's own best plan, less 1."""
+        return self.objective / self.best_loss - 1
 
     def regret_of(self, alternative: str) -> np.ndarray:
         """Of a naive mixture `(draws,)`; below 0 where it breaks a limit that the best plan keeps."""
         return self.alternatives[alternative] / self.best_loss - 1
 
     def plan_better(self, alternative: str) -> float:
-        """The part of the draws in which the plan's loss is below the alternative's."""
-        return float((self.mean_loss < self.alternatives[alternative]).mean())
+        """The part of the draws in which the plan's objective is below the alternative's."""
+        return float((self.objective < self.alternatives[alternative]).mean())
 
     def interval(self, values: np.ndarray) -> Interval:
         """Of one number, its draws `(draws,)`."""
@@ -94,7 +94,7 @@ class Uncertainty:
         return low, high
 
     def flat(self) -> FlatRange:
-        """The sizes whose loss, averaged over the draws, is close to the least."""
+        """The sizes whose objective, averaged over the draws, is close to the least."""
         return flat_range(self.sizes, self.size_loss.mean(axis=0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,11 +115,11 @@ class Uncertainty:
             "shares": per_language(self.shares),
             "epochs": per_language(self.epochs),
             "loss": per_language(self.loss),
-            "mean_loss": self.interval(self.mean_loss).to_dict(),
+            "objective": self.interval(self.objective).to_dict(),
             "regret": self._regret(self.regret),
             "alternatives": {
                 name: {
-                    "mean_loss": self.interval(values).to_dict(),
+                    "objective": self.interval(values).to_dict(),
                     "regret": self._regret(self.regret_of(name)),
                     "plan_better": self.plan_better(name),
                 }
@@ -164,7 +164,7 @@ def uncertainty(
         epochs=best.shares * D[:, None] / drawn.U,
         best_loss=goal.of(best.loss),
         loss=loss,
-        mean_loss=goal.of(loss),
+        objective=goal.of(loss),
         alternatives=rivals,
         sizes=np.array([a.N for a in sizes]),
         size_loss=at_sizes,

@@ -9,8 +9,10 @@ import numpy as np
 import polars as pl
 
 from isogloss.planning.flat import FLAT, FlatRange, flat_range
-from isogloss.planning.question import Objective
 from isogloss.report.card import Card
+from isogloss.report.plan_cost import costs
+from isogloss.report.plan_parts import NOTE as PARTS_NOTE
+from isogloss.report.plan_parts import parts_words
 from isogloss.report.plan_rows import MIXTURES, at_cap, by_share, central
 from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity, times
 
@@ -29,10 +31,12 @@ def words_card(plan: Plan) -> Card:
     names = language_names(plan.languages)
     rows = {
         "Train": f"{about(plan.N)} parameters on {quantity(plan.D)} tokens, {flops(plan.C)} FLOPs, "
-        f"{plan.D / plan.N:.3g} tokens per parameter{spent(plan)}.",
+        f"{plan.D / plan.N:.3g} tokens per parameter.",
+        "Costs": " ".join(costs(plan)),
         "Mixture": _mixture(plan, names),
         "Reaches": _reach(plan),
         "How sure": _how_sure(plan),
+        **({"Start": plan.start.sentence} if plan.start else {}),
         "Matters": " ".join(_changes(plan, names)),
         "Rests on": f"The weakest number behind it is {plan.kind_of('N')}; the table of evidence has the "
         "source of each.",
@@ -77,7 +81,7 @@ def changes_card(plan: Plan) -> Card:
         sentence=f"{' '.join(_changes(plan, names))} The mean loss is least sure for {first}: its loss makes "
         f"{per_cent(float(parts[order[0]]))} of the variance.",
         table=table,
-        notes=(note, *more),
+        notes=(*([parts_words(plan), PARTS_NOTE] if parts_words(plan) else []), note, *more),
         formats={
             **{c: "percent" for c in table.columns if c.endswith("%") and "draws" not in c},
             f"Best share in {between}, %": "number",
@@ -124,19 +128,8 @@ def bind_in_words(bind: str, names: dict[str, str]) -> str:
 
 def aim_of(plan: Plan) -> str:
     """What the plan makes small, at the start of a sentence."""
-    if plan.aim is None:
-        return "Worst expected loss as part of its target"
-    return "Mean expected loss" if plan.aim == Objective() else plan.aim.said.capitalize()
-
-
-def spent(plan: Plan) -> str:
-    """Hours and money, where the question names an accelerator; "" where it does not."""
-    cost = plan.cost
-    if cost is None or cost.gpu_hours is None:
-        return ""
-    money = "" if cost.money is None else f", {f'{cost.money:,.0f} {cost.currency}'.strip()}"
-    serving = ", serving with it" if cost.served_tokens else ""
-    return f"; {cost.gpu_hours:,.0f} accelerator-hours{money}{serving}"
+    name = plan.criterion.name
+    return f"{name[0].upper()}{name[1:]}"
 
 
 def _mixture(plan: Plan, names: dict[str, str]) -> str:
@@ -150,9 +143,9 @@ def _mixture(plan: Plan, names: dict[str, str]) -> str:
 
 def _reach(plan: Plan) -> str:
     unsure = plan.uncertainty
-    text = f"{aim_of(plan)} of {loss(plan.objective)}"
+    text = f"{aim_of(plan)}: {loss(plan.objective)}"
     if unsure is not None:
-        mean = unsure.interval(unsure.mean_loss)
+        mean = unsure.interval(unsure.objective)
         text += f" ({loss(mean.low)} to {loss(mean.high)} in {central(unsure.level)} of the draws)"
     allowed = [a for a in plan.alternatives if not a.over_cap]
     if not allowed:
@@ -171,7 +164,7 @@ def _how_sure(plan: Plan) -> str:
     return (
         f"{central(unsure.level)} of {unsure.count} draws of laws and transfer have their best size between "
         f"{about(N.low)} and {about(N.high)} parameters; against each draw's own best the plan loses "
-        f"{per_cent(regret.low)} to {per_cent(regret.high)} of its loss."
+        f"{per_cent(regret.low)} to {per_cent(regret.high)} of its {plan.criterion.of_draw}."
     )
 
 
@@ -181,7 +174,10 @@ def _changes(plan: Plan, names: dict[str, str]) -> list[str]:
         flat = flat_sizes(plan)
         low = f"{about(flat.low)} or less" if flat.open_low else about(flat.low)
         high = f"{about(flat.high)} or more" if flat.open_high else about(flat.high)
-        out.append(f"The size matters little from {low} to {high}: any is within {per_cent(FLAT)} of the best.")
+        out.append(
+            f"The size matters little from {low} to {high}: any has a {plan.criterion.of_draw} within "
+            f"{per_cent(FLAT)} of the least."
+        )
     if plan.binds:
         out.append(f"Limits that hold it: {'; '.join(bind_in_words(b, names) for b in plan.binds)}.")
     else:

@@ -43,7 +43,12 @@ def beside_cards(answer: Beside) -> list[Card]:
 def _answer_card(answer: Beside) -> Card:
     first, second = answer.names
     a, b = (_numbers(p) for p in answer.plans)
-    table = pl.DataFrame({"Quantity": list(_NUMBERS), first: a, second: b})
+    names: list[str] = list(_NUMBERS)
+    if any(p.criterion.short != PLAIN for p in answer.plans):
+        names.append("Makes small")
+        for numbers, p in zip((a, b), answer.plans, strict=True):
+            numbers.append(f"{p.criterion.short}: {loss(p.objective)}")
+    table = pl.DataFrame({"Quantity": names, first: a, second: b})
     return Card(
         id="answer",
         title="The two plans",
@@ -53,6 +58,8 @@ def _answer_card(answer: Beside) -> Card:
     )
 
 
+# What a plan makes small unless its question says otherwise.
+PLAIN = "mean loss"
 _NUMBERS = (
     "Parameters N",
     "N, where the draws have their best",

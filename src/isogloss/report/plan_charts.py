@@ -144,7 +144,7 @@ def losses_chart(shown: list[Row]) -> Any:
 
 
 def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -> Any:
-    """Mean loss against size at this budget; sizes beyond the evidence are shaded."""
+    """The objective against size at this budget; sizes beyond the evidence are shaded."""
     profile = plan.profile
     domain = (float(profile["N"][0]), float(profile["N"][-1]))
     low, high = float(profile["objective"].min()), float(profile["objective"].max())  # type: ignore[arg-type]
@@ -153,13 +153,13 @@ def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -
     y = alt.Y(
         "objective:Q",
         scale=alt.Scale(domain=list(room), nice=False),
-        axis=alt.Axis(title="mean expected loss", tickCount=5, labelExpr=NUMBER_LABELS),
+        axis=alt.Axis(title=plan.criterion.short, tickCount=5, labelExpr=NUMBER_LABELS),
     )
     line = [{"N": r["N"], "objective": r["objective"], "D": r["D"]} for r in profile.to_dicts()]
     for point in line:
         point |= {"size": quantity(point["N"]), "tokens": quantity(point["D"]), "loss": f"{point['objective']:.4f}"}
     best = [{"N": plan.N, "objective": plan.objective, "label": f"plan {about(plan.N)}"}]
-    tip = [_tip("size", "N", "parameters"), _tip("tokens", "N"), _tip("loss", "N", "mean loss")]
+    tip = [_tip("size", "N", "parameters"), _tip("tokens", "N"), _tip("loss", "N", plan.criterion.short)]
     curve = alt.Chart(rows(line)).encode(x=x, y=y, tooltip=tip)
     dot = alt.Chart(rows(best)).encode(x=x, y=y)
     return alt.layer(
@@ -188,7 +188,7 @@ def _best_sizes(plan: Plan, domain: tuple[float, float], x: Any, height: int) ->
 
 
 def naive_chart(plan: Plan) -> Any:
-    """Mean loss of each mixture, hollow where it repeats text beyond a cap; bars hold it relative to the plan's."""
+    """The objective of each mixture, hollow where it repeats text beyond a cap; bars hold it relative to the plan's."""
     kept, broken = "within the caps", "beyond the caps"
     order = sorted(
         [(MIXTURES[a.name], a.objective, a.over_cap) for a in plan.alternatives] + [(PLAN, plan.objective, ())],
@@ -210,7 +210,7 @@ def naive_chart(plan: Plan) -> Any:
         "loss:Q",
         scale=alt.Scale(type="log", domain=[min(values) / 1.02, max(values) * 1.02], nice=False),
         axis=alt.Axis(
-            title="mean expected loss (logarithmic scale)",
+            title=f"{plan.criterion.short} (logarithmic scale)",
             values=even_ticks(min(values), max(values)),
             labelExpr=NUMBER_LABELS,
             grid=False,
@@ -234,7 +234,7 @@ def _against_plan(plan: Plan) -> list[dict[str, Any]]:
     unsure = plan.uncertainty
     if unsure is None:
         return []
-    ratios = {name: unsure.interval(loss / unsure.mean_loss) for name, loss in unsure.alternatives.items()}
+    ratios = {name: unsure.interval(value / unsure.objective) for name, value in unsure.alternatives.items()}
     return [
         {"mixture": MIXTURES[name], "loss": plan.objective * r.low, "end": plan.objective * r.high}
         for name, r in ratios.items()

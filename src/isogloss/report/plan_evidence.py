@@ -31,12 +31,13 @@ _WORDS = {
     "shares": "Shares",
     "epochs": "Epochs",
     "mean_loss": "Mean loss",
+    "objective": "What is made small",
     "profile": "Loss at other sizes",
     "loss": "Expected loss",
     "alternatives": "Naive mixtures",
 }
 # Computed by the plan from its inputs, and so no evidence of their own.
-_DERIVED = {"N", "D", "shares", "epochs", "mean_loss", "profile", "loss", "alternatives"}
+_DERIVED = {"N", "D", "shares", "epochs", "mean_loss", "objective", "profile", "loss", "alternatives"}
 _CODE = re.compile(r"\b[a-z]{3}_[A-Z][a-z]{3}\b")
 _NUMBER = re.compile(r"\d[\d,.]*")
 

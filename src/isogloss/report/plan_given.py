@@ -14,6 +14,7 @@ from isogloss.report.plan_evidence import evidence_card
 from isogloss.report.plan_page import warnings_card
 from isogloss.report.plan_reproduce import Reproduce, reproduce_card
 from isogloss.report.plan_rows import central
+from isogloss.report.plan_start import start_cards
 from isogloss.report.render import to_html
 from isogloss.report.words import about, flops, language_names, loss, per_cent, quantity, times
 
@@ -36,7 +37,13 @@ def given_page(answer: GivenPlan, made: Reproduce) -> str:
 
 
 def given_cards(answer: GivenPlan) -> list[Card]:
-    return [_answer_card(answer), _changes_card(answer), _languages_card(answer), evidence_card(answer.best)]
+    return [
+        _answer_card(answer),
+        _changes_card(answer),
+        _languages_card(answer),
+        *start_cards(answer.start),
+        evidence_card(answer.best),
+    ]
 
 
 def _answer_card(answer: GivenPlan) -> Card:
@@ -46,6 +53,7 @@ def _answer_card(answer: GivenPlan) -> Card:
         "Reaches": f"A mean expected loss of {loss(answer.mean_loss.value)}{_span(answer)}{between}.",
         "May lose": _regret(answer),
         "Breaks": f"{'; '.join(answer.breaks)}." if answer.breaks else "None of the question's.",
+        **({"Start": answer.start.sentence} if answer.start else {}),
         **{SHORT[c.free]: f"{c.words[0].upper()}{c.words[1:]}." for c in answer.changes},
     }
     most = answer.change("everything")

@@ -22,6 +22,7 @@ MEANING = {
     "assumptions.dose": "how tokens of other languages count",
     "assumptions.repetition_decay": "what repeats are worth; none: as published",
     "assumptions.capacity": "what many languages cost",
+    "assumptions.allow_assumed": "whether languages of which nothing is known are planned",
     "assumptions.temperature": "of the naive temperature mixture",
     "assumptions.vocabulary": "entries; its logarithm is the loss of a guess",
     "limits.max_epochs": "how often a text may be seen",

@@ -40,8 +40,10 @@ def regret_card(plan: Plan) -> Card:
             "Plan is better, % of draws": [None, *(unsure.plan_better(name) for name in order)],
         }
     )
+    above = f"regret of the {plan.criterion.of_draw}"
     notes = [
-        "Regret is the mean loss over that of the best plan for the same draw of laws and transfer, less 1. "
+        f"Regret is the {plan.criterion.of_draw} over that of the best plan for the same draw of laws and transfer, "
+        "less 1. "
         "Mixtures that break a limit can have one below zero.",
         f"{count(unsure.count, 'draw')}; bars and bands hold {between} of them. They hold {listed(unsure.varies)}.",
     ]
@@ -53,7 +55,7 @@ def regret_card(plan: Plan) -> Card:
         id="regret",
         title=title,
         sentence=_sentence(plan, unsure),
-        chart=alt.hconcat(_mixtures(order, regrets, unsure), _sizes(plan.N, unsure)),
+        chart=alt.hconcat(_mixtures(order, regrets, unsure, above), _sizes(plan.N, unsure, above)),
         table=table,
         notes=tuple(notes),
         formats=dict.fromkeys([c for c in table.columns if c.endswith("%") or "% of" in c], "percent"),
@@ -78,7 +80,7 @@ def _sentence(plan: Plan, unsure: Uncertainty) -> str:
     )
 
 
-def _mixtures(order: list[str], regrets: list[np.ndarray], unsure: Uncertainty) -> Any:
+def _mixtures(order: list[str], regrets: list[np.ndarray], unsure: Uncertainty, above: str) -> Any:
     names = [PLAN, *(MIXTURES[name] for name in order)]
     data = []
     for name, values in zip(names, regrets, strict=True):
@@ -90,7 +92,7 @@ def _mixtures(order: list[str], regrets: list[np.ndarray], unsure: Uncertainty) 
     low, high = (ends[0] * 1.3 if ends[0] < 0 else -min(room, LINEAR / 2)), ends[1] * 1.3
     scale = alt.Scale(type="symlog", constant=LINEAR, domain=[low, high], nice=False)
     ticks = [t for t in TICKS if low <= t <= high]
-    axis = alt.Axis(title="loss above the draw's own best", values=ticks, labelExpr=PERCENT_LABELS, grid=False)
+    axis = alt.Axis(title=above, values=ticks, labelExpr=PERCENT_LABELS, grid=False)
     x = alt.X("regret:Q", scale=scale, axis=axis)
     y = alt.Y("mixture:N", sort=names, axis=alt.Axis(title=None, grid=True))
     base = alt.Chart(rows(data)).encode(y=y)
@@ -102,7 +104,7 @@ def _mixtures(order: list[str], regrets: list[np.ndarray], unsure: Uncertainty) 
     ).properties(width="container", height=44 * len(names), title=alt.TitleParams("By mixture", frame="group"))
 
 
-def _sizes(N: float, unsure: Uncertainty) -> Any:
+def _sizes(N: float, unsure: Uncertainty, above: str) -> Any:
     """Regret of every size with its own best mixture: the band of the draws, and their median; a rule at the plan."""
     regret = unsure.size_loss / unsure.best_loss[:, None] - 1
     low, high = unsure.bounds(regret)
@@ -114,7 +116,7 @@ def _sizes(N: float, unsure: Uncertainty) -> Any:
     ]
     domain = (float(unsure.sizes[0]), float(unsure.sizes[-1]))
     x = log_axis(alt.X, "N", "parameters N (logarithmic scale)", domain, grid=False, most=5)
-    y_axis = alt.Axis(title="loss above the draw's own best", labelExpr=PERCENT_LABELS, tickCount=4)
+    y_axis = alt.Axis(title=above, labelExpr=PERCENT_LABELS, tickCount=4)
     scale = alt.Scale(domain=[0, top], nice=False)
     base = alt.Chart(rows(data)).encode(x=x)
     return alt.layer(

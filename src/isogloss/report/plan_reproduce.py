@@ -53,6 +53,7 @@ def reproduce(
     draws: int = 100,
     level: float = 0.8,
     seed: int = 0,
+    allow_assumed: bool = False,
 ) -> Reproduce:
     """For `isogloss plan` with these arguments; hashes the questions, and each fit and matrix that they name.
 
@@ -63,6 +64,7 @@ def reproduce(
         words += [name, str(value)] if value is not None else []
     for name, value in (("draws", draws), ("level", level), ("seed", seed)):
         words += [f"--{name}", f"{value:g}"] if value != DEFAULTS[name] else []
+    words += ["--allow-assumed"] * allow_assumed
     inputs: list[Input] = []
     for question in questions:
         asked = read_question(question)
@@ -90,10 +92,14 @@ def reproduce_card(made: Reproduce) -> Card:
 
 
 def _named(asked: Question) -> Iterator[Input]:
-    """Fits and the matrix of transfer that a question names."""
+    """Fits, runs and the matrix of transfer that a question names."""
     for need in asked.languages.values():
         if need.fit is not None:
             yield from _files("fit", Path(need.fit))
+    if asked.runs is not None:
+        yield from _files("runs", Path(asked.runs))
+    if asked.start is not None and asked.start.runs is not None:
+        yield from _files("runs", Path(asked.start.runs))
     if asked.assumptions.transfer not in TRANSFER:
         yield from _files("transfer", Path(asked.assumptions.transfer))
 

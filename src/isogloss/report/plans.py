@@ -13,9 +13,11 @@ from isogloss.planning.flat import FLAT, FlatRange
 from isogloss.report.card import Card
 from isogloss.report.plan_answer import aim_of, changes_card, flat_sizes, words_card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
+from isogloss.report.plan_choices import choices_cards
 from isogloss.report.plan_evidence import evidence_card
 from isogloss.report.plan_regret import regret_card
 from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
+from isogloss.report.plan_start import start_cards
 from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def plan_cards(plan: Plan) -> list[Card]:
         size_card(plan),
         naive_card(plan),
         *([regret_card(plan)] if plan.uncertainty else []),
+        *start_cards(plan.start),
+        *choices_cards(plan),
         changes_card(plan),
         evidence_card(plan),
     ]
@@ -67,7 +71,7 @@ def numbers_card(plan: Plan) -> Card:
         ("Training tokens D", quantity(plan.D), "D"),
         ("Training compute C, FLOPs", flops(plan.C), "C"),
         ("Tokens per parameter", f"{plan.D / plan.N:.3g}", "D"),
-        (aim_of(plan), loss(plan.objective), "mean_loss"),
+        (aim_of(plan), loss(plan.objective), "objective"),
     ]
     table = pl.DataFrame(
         {
@@ -80,12 +84,12 @@ def numbers_card(plan: Plan) -> Card:
     return Card(
         id="plan",
         title="The plan in numbers",
-        sentence=f"{about(plan.N)} parameters see {plan.D / plan.N:.3g} tokens each; {aim_of(plan).lower()}: "
+        sentence=f"{about(plan.N)} parameters see {plan.D / plan.N:.3g} tokens each; {plan.criterion.name}: "
         f"{loss(plan.objective)}.",
         table=table,
         formats={c: "number" for c in table.columns if c == "Value" or c.endswith("draws")},
         notes=(
-            f"Loss is {plan.loss_unit}; the mean is weighted as the question says. "
+            f"Loss is {plan.loss_unit}. {aim_of(plan)}: {plan.criterion.unit}. "
             f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
     )
@@ -96,7 +100,7 @@ def _intervals(plan: Plan) -> dict[str, list[str]]:
     unsure = plan.uncertainty
     if unsure is None:
         return {}
-    N, D, ratio, mean = (unsure.interval(v) for v in (unsure.N, unsure.D, unsure.D / unsure.N, unsure.mean_loss))
+    N, D, ratio, mean = (unsure.interval(v) for v in (unsure.N, unsure.D, unsure.D / unsure.N, unsure.objective))
     ranges = [
         f"{quantity(N.low)} to {quantity(N.high)}",
         f"{quantity(D.low)} to {quantity(D.high)}",
@@ -210,7 +214,7 @@ def size_card(plan: Plan) -> Card:
     return Card(
         id="size",
         title="Loss against size at this budget",
-        sentence=f"Any size from {start} to {end} is within {per_cent(FLAT)} of the best mean loss"
+        sentence=f"Any size from {start} to {end} has a {plan.criterion.of_draw} within {per_cent(FLAT)} of the least"
         + ("." if inside else f", but {about(plan.N)} is beyond the sizes behind the laws ({reach})."),
         chart=profile_chart(plan, _ends(flat)),
         notes=(
@@ -223,10 +227,11 @@ def size_card(plan: Plan) -> Card:
 def naive_card(plan: Plan) -> Card:
     names = language_names(plan.languages)
     ranked = sorted(plan.alternatives, key=lambda a: a.objective)
+    aim = f"{plan.criterion.short[0].upper()}{plan.criterion.short[1:]}"
     table = pl.DataFrame(
         {
             "Mixture": [PLAN, *(MIXTURES[a.name] for a in ranked)],
-            "Mean loss": [plan.objective, *(a.objective for a in ranked)],
+            aim: [plan.objective, *(a.objective for a in ranked)],
             "Against the plan, %": ["", *(percent(_excess(a, plan), signed=True) for a in ranked)],
             "Languages beyond their cap": [0, *(len(a.over_cap) for a in ranked)],
             "Which": ["", *(listed([names[c] for c in a.over_cap]) if a.over_cap else "" for a in ranked)],
@@ -239,7 +244,7 @@ def naive_card(plan: Plan) -> Card:
         chart=naive_chart(plan),
         table=table,
         notes=("All at the plan's own size and tokens.", *_naive_bars(plan)),
-        formats={"Mean loss": "loss", "Against the plan, %": "number"},
+        formats={aim: "loss", "Against the plan, %": "number"},
     )
 
 
@@ -297,7 +302,8 @@ def _naive_bars(plan: Plan) -> list[str]:
     unsure = plan.uncertainty
     if unsure is None:
         return []
-    return [f"Bars hold {central(unsure.level)} of the draws of each mixture's loss relative to the plan's."]
+    aim = plan.criterion.of_draw
+    return [f"Bars hold {central(unsure.level)} of the draws of each mixture's {aim} relative to the plan's."]
 
 
 def _naive_sentence(plan: Plan, ranked: list[Alternative]) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from scipy import special
@@ -41,6 +42,8 @@ INTERCEPT = 0.5
 LEAST_ERROR = 1e-3
 # Draws of the scales that predictions mix.
 DRAWS = 64
+# Pairs gone over in one step: more leave the cache.
+AT_ONCE = 16_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +60,42 @@ class Observed:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """The model at one draw of its scales: column weights are normal with this mean and covariance root root'."""
+    """The model at one draw of its scales: column weights are normal with this mean and a covariance in two parts.
+
+    The covariance is sd^2 on the diagonal, as a priori, less known known': there are far fewer scores than columns.
+    """
 
     weight: float
     scales: Mapping[str, float]
     mean: np.ndarray
-    root: np.ndarray
+    sd: np.ndarray
+    rows: np.ndarray
+    """Whitened observations of the columns over their sd `(scores, columns)`."""
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """What the scores take off the covariance, as its root `(columns, scores or fewer)`."""
+        rows = self.rows
+        if len(rows) > rows.shape[1]:
+            rows = np.asarray(np.linalg.qr(rows, mode="r"))
+        # (I + R'R)^-1 = I - R' (I + R R')^-1 R
+        lower = cholesky(_plus_one(rows @ rows.T), lower=True, overwrite_a=True, check_finite=False)
+        return self.sd[:, None] * solve_triangular(lower, rows, lower=True, check_finite=False).T
+
+    @cached_property
+    def root(self) -> np.ndarray:
+        """Of the covariance `(columns, columns)`."""
+        return self.turned(np.eye(len(self.sd))).T
+
+    def variance(self, basis: np.ndarray) -> np.ndarray:
+        """Of `basis @ column weights` `(cells,)`, `basis` `(cells, columns)`."""
+        taken = basis @ self.known
+        return np.maximum(basis**2 @ self.sd**2 - np.einsum("ij,ij->i", taken, taken), 0.0)
+
+    def turned(self, z: np.ndarray) -> np.ndarray:
+        """`z @ root'` for a root of the covariance, z `(n, columns)`: draws around the mean from normal numbers."""
+        lower = cholesky(_plus_one(self.rows.T @ self.rows), lower=True, overwrite_a=True, check_finite=False)
+        return self.sd * solve_triangular(lower, z.T, lower=True, trans=1, check_finite=False).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +143,8 @@ class Posterior:
         variance = self._variance(draw)[cells] + draw.scales["pair"] ** 2
         moved = np.flatnonzero(self._measured[cells])
         seen = self.view(draw, cells[moved])
-        spread = seen.basis @ draw.root
         mean[moved] = seen.offset + seen.basis @ draw.mean
-        variance[moved] = np.einsum("ij,ij->i", spread, spread) + seen.own
+        variance[moved] = draw.variance(seen.basis) + seen.own
         return mean, variance
 
     @cached_property
@@ -123,19 +155,41 @@ class Posterior:
         return measured | measured[reverse(self.design.size)]
 
     def _variance(self, draw: Draw) -> np.ndarray:
-        """Of what columns add up to `(K * K,)`, from the blocks of the covariance: effects of languages are tables."""
-        size = self.design.size
-        of_pair, of_target, of_source = self.design.split(draw.root)
-        columns = self.design.pair
-        table = np.einsum("ij,ij->i", columns @ (of_pair @ of_pair.T), columns).reshape(size, size)
-        by_target = columns.reshape(size, size, -1)
-        with_target, with_source = of_target @ of_pair.T, of_source @ of_pair.T
-        table += 2 * np.matmul(by_target, with_target[:, :, None])[..., 0]
-        table += 2 * np.einsum("tsi,si->ts", by_target, with_source)
-        table += 2 * of_target @ of_source.T
-        table += np.einsum("ij,ij->i", of_target, of_target)[:, None]
-        table += np.einsum("ij,ij->i", of_source, of_source)
+        """Of what columns add up to `(K * K,)`: a priori, less what is known; effects of languages are tables."""
+        size, columns = self.design.size, self.design.pair
+        before = self._squares @ np.array([draw.sd[at] ** 2 for at in self._alike])
+        table = before.reshape(size, size)
+        squares = self.design.vectors**2
+        table += (squares @ draw.sd[self.design.groups["target"]] ** 2)[:, None]
+        table += squares @ draw.sd[self.design.groups["source"]] ** 2
+        of_pair, of_target, of_source = self.design.split(draw.known)
+        # |p + t + s|^2 with p linear in the pair's columns, so that these are gone over once.
+        of_target_pair, of_source_pair = 2 * of_target @ of_pair.T, 2 * of_source @ of_pair.T
+        square, some = of_pair @ of_pair.T, max(1, AT_ONCE // size)
+        for first in range(0, size, some):
+            at = slice(first, first + some)
+            mine = columns[first * size : (first + some) * size]
+            pulled = (mine @ square).reshape(-1, size, len(square))
+            pulled += of_target_pair[at, None]
+            pulled += of_source_pair
+            table[at] -= np.einsum("ij,ij->i", mine, pulled.reshape(len(mine), -1)).reshape(-1, size)
+        table -= 2 * of_target @ of_source.T
+        table -= np.einsum("ij,ij->i", of_target, of_target)[:, None]
+        table -= np.einsum("ij,ij->i", of_source, of_source)
         return np.maximum(table.ravel(), 0.0)
+
+    @cached_property
+    def _alike(self) -> tuple[int, ...]:
+        """The first column of each of the pair's groups: all of a group have one sd."""
+        groups = (self.design.groups[name] for name in ("intercept", "features", "smooth"))
+        return tuple(group.start for group in groups if group.stop > group.start)
+
+    @cached_property
+    def _squares(self) -> np.ndarray:
+        """Sums of squares of the pair's columns by group `(K * K, groups)`."""
+        ends = (*self._alike, self.design.pair.shape[1])
+        sums = [(self.design.pair[:, a:b] ** 2).sum(axis=1) for a, b in pairwise(ends)]
+        return np.stack(sums, axis=1)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Joint draws of y `(n, K * K)`."""
@@ -149,7 +203,7 @@ class Posterior:
     def _sample(self, draw: Draw, n: int, rng: np.random.Generator) -> np.ndarray:
         size, moved = self.design.size, np.flatnonzero(self._measured)
         seen = self.view(draw, moved)
-        weights = draw.mean + rng.normal(size=(n, len(draw.mean))) @ draw.root.T
+        weights = draw.mean + draw.turned(rng.normal(size=(n, len(draw.mean))))
         y = NEUTRAL + self.design.times(weights)
         y[:, moved] = seen.offset + weights @ seen.basis.T
         own = np.full(size**2, draw.scales["pair"] ** 2)
@@ -192,8 +246,9 @@ def fit_effects(design: Design, observed: Observed, *, seed: int = 0) -> Posteri
     draws = []
     for place, weight in zip(places, thin, strict=True):
         scales = _scales(points[place], names)
-        mean, root = _column_weights(whitening, scales, prior_sd(design, scales))
-        draws.append(Draw(float(weight), scales, mean, root))
+        sd = prior_sd(design, scales)
+        mean, rows = _column_weights(whitening, scales, sd)
+        draws.append(Draw(float(weight), scales, mean, sd, rows))
     return Posterior(design, observed, tuple(draws), float(1 / (weights**2).sum()))
 
 
@@ -272,11 +327,20 @@ def log_marginal(whitening: Whitening, scales: Mapping[str, float], sd: np.ndarr
 
 
 def _column_weights(whitening: Whitening, scales: Mapping[str, float], sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Posterior mean of the column weights, and a root of their covariance."""
+    """Posterior mean of the column weights, and the whitened rows that it comes from, over the columns' sd."""
     rows, y, _ = whitening(scales)
-    rows *= sd
-    gram = rows.T @ rows
+    rows = rows * sd
+    if len(rows) < rows.shape[1]:
+        # (I + R'R)^-1 R' = R' (I + R R')^-1
+        return sd * (rows.T @ _solved(_plus_one(rows @ rows.T), y)), rows
+    return sd * _solved(_plus_one(rows.T @ rows), rows.T @ y), rows
+
+
+def _plus_one(gram: np.ndarray) -> np.ndarray:
+    """I + `gram`, in its place."""
     gram.flat[:: len(gram) + 1] += 1.0
-    root = cholesky(gram, lower=True, check_finite=False)
-    mean = sd * cho_solve((root, True), rows.T @ y, check_finite=False)
-    return mean, sd[:, None] * solve_triangular(root, np.eye(len(root)), lower=True, trans=1, check_finite=False)
+    return gram
+
+
+def _solved(gram: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return cho_solve(cho_factor(gram, lower=True, overwrite_a=True, check_finite=False), y, check_finite=False)

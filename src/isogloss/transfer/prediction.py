@@ -264,7 +264,7 @@ def _coefficients(posterior: Posterior) -> dict[str, tuple[float, float]]:
     for i, name in enumerate(table.names):
         at = table.groups["features"].start + i
         means = np.array([draw.mean[at] for draw in posterior.draws])
-        variances = np.array([draw.root[at] @ draw.root[at] for draw in posterior.draws])
+        variances = np.array([draw.sd[at] ** 2 - draw.known[at] @ draw.known[at] for draw in posterior.draws])
         mean = share @ means
         out[name] = (float(mean), float(np.sqrt(share @ (variances + (means - mean) ** 2))))
     return out

@@ -10,7 +10,7 @@
   const narrow = (theme) => ({
     ...theme,
     legend: { ...theme.legend, columns: 2 },
-    axis: { ...theme.axis, labelLimit: 130 },
+    axis: { ...theme.axis, labelLimit: 130, labelSeparation: 6 },
   });
 
   function draw(scheme) {
