@@ -1,6 +1,6 @@
 """One entry point: `isogloss <verb>`. Errors become one message and an exit code, never a traceback.
 
-Exit codes: 0 done, 2 bad input, 3 no usable fit or plan, 130 interrupted.
+Exit codes: 0 done, 1 errors found by lint, 2 bad input, 3 no usable fit or plan, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line."""
     try:
-        app(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
+        answer = app(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _say(str(error), 2)
@@ -58,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         # The reader of our output (head, less) has closed it: not an error, and nothing more to print.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return answer if type(answer) is int else 0
 
 
 def _say(message: str, code: int) -> int:
