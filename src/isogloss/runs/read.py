@@ -42,16 +42,18 @@ def read_runs(
     `share:de`, ...); `columns` names them outright: {"N": "my_params", "loss": "my_loss"}. `where` keeps
     the rows that meet every condition ("use=1", "tokens<5e20"), before any value is checked. `unit` says
     what the losses are in where the table does not; nats/token unless said. Rows of unfinished runs are
-    listed in `left_out`. Of a study, finished models are read (lr_phase final) unless `where` speaks of
-    lr_phase, in bits/byte unless `unit` says otherwise.
+    listed in `left_out`. Of a study, finished models are read (lr_phase final; where phases are not known,
+    the last point of every run and target) unless `where` speaks of lr_phase, in the unit of most runs
+    (bits/byte if as many) unless `unit` says otherwise.
 
     Raises InputError, with file, data row and column, for anything that cannot be used.
     """
     conditions = [parse_condition(c) for c in ([where] if isinstance(where, str) else where)]
     asked = None if unit is None else loss_unit(unit, where="unit")
-    draft, wide = _open(source, columns or {}, asked)
+    every_point = any(meaning(c.column) == "lr_phase" for c in conditions)
+    draft, wide = _open(source, columns or {}, asked, every_point)
     _leave_out_empty_rows(draft)
-    if _is_study(source) and not any(meaning(c.column) == "lr_phase" for c in conditions):
+    if _is_study(source) and not every_point:
         _leave_out_other_phases(draft)
     _melt(draft, wide)
     names = _name_languages(draft)
@@ -68,9 +70,15 @@ def read_runs(
     return table.where(*map(str, late))
 
 
-def _open(source: Any, columns: Mapping[str, str], unit: LossUnit | None) -> tuple[Draft, WideLosses]:
+def _open(
+    source: Any, columns: Mapping[str, str], unit: LossUnit | None, every_point: bool
+) -> tuple[Draft, WideLosses]:
     """The raw table under the columns' names, except for losses in wide form."""
-    raw, name = (load_study(Path(source), unit), str(source)) if _is_study(source) else load(source)
+    notes: list[str] = []
+    if _is_study(source):
+        (raw, notes), name = load_study(Path(source), unit, every_point=every_point), str(source)
+    else:
+        raw, name = load(source)
     free = [c for c in raw.columns if c not in columns.values()]
     # A table that has one target and loss per row says nothing more in its wide columns.
     tidy = {"loss", "target"} <= {*map(meaning, raw.columns), *map(meaning, columns)}
@@ -79,6 +87,7 @@ def _open(source: Any, columns: Mapping[str, str], unit: LossUnit | None) -> tup
     naming = name_columns(narrow, columns, unit, source=name)
     others = [c for c, n in naming.names.items() if n == c and not n.startswith((SHARE, UNIQUE)) and meaning(c) is None]
     draft = Draft(tidy_text(raw.rename(dict(naming.names))), naming, name)
+    draft.notes += notes
     stated = any(n == "mixture" or n.startswith(SHARE) for n in naming.names.values())
     draft.rename(find_mixture_columns(others, stated=stated))
     shares = [draft.own(c) for c in draft.frame.columns if c.startswith(SHARE)]
@@ -96,7 +105,7 @@ def _is_study(source: Any) -> bool:
 
 def _leave_out_other_phases(draft: Draft) -> None:
     """A loss before the rate has decayed is not that of a finished model: a law of both is a law of neither."""
-    for phase in ("warmup", "stable", "decay"):
+    for phase in ("warmup", "stable", "decay") if "lr_phase" in draft else ():
         draft.drop(draft["lr_phase"] == phase, f"lr_phase {phase}: not a finished model")
 
 

@@ -1,0 +1,83 @@
+"""open_source: what a user names, as a source of runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from isogloss.errors import InputError, unknown_name
+from isogloss.runs.importing.logged import Source
+
+_HERE = "isogloss.runs.importing"
+_PREFIXES = ("wandb", "mlflow", "tensorboard", "trainer", "lm-eval", "logs", "study")
+# Asked in this order of a path: the surest signs first, plain logs last, which any folder may hold.
+_BY_CONTENT: tuple[tuple[str, str], ...] = (
+    ("source_study", "StudyFolder"),
+    ("source_wandb", "WandbOffline"),
+    ("source_mlflow", "Mlflow"),
+    ("source_trainer", "TrainerState"),
+    ("source_tensorboard", "TensorBoard"),
+    ("source_lm_eval", "LmEval"),
+    ("source_logs", "Logs"),
+)
+_FORMS = "wandb:entity/project, mlflow:http://host:5000, mlflow:sqlite:///mlflow.db, tensorboard:logs/, logs:runs.jsonl"
+
+
+def open_source(text: str | Path) -> Source:
+    """The source that a prefix names ("wandb:entity/project"), or that a path holds.
+
+    Raises InputError where there is no such kind or path, or nothing known in it.
+    """
+    if isinstance(text, str):
+        kind, colon, rest = text.partition(":")
+        # One letter before a colon is a drive.
+        if colon and len(kind) > 1 and not rest.startswith("//") and not Path(text).exists():
+            return _by_prefix(kind, rest, text)
+        if rest.startswith("//"):
+            return _by_address(text)
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise InputError("no such file or folder", where=str(text), hint=f"Or name a tracker: {_FORMS}.")
+    for module, name in _BY_CONTENT:
+        loaded = importlib.import_module(f"{_HERE}.{module}")
+        if loaded.holds(path):
+            return _made(module, name)(str(path) if module == "source_mlflow" else path)
+    kinds = "W&B offline runs, MLflow stores, TensorBoard files, trainer_state.json, results_*.json, JSONL and CSV logs"
+    hint = f"Known: {kinds}; or a tracker: {_FORMS}."
+    raise InputError("holds no runs that isogloss can read", where=str(path), hint=hint)
+
+
+def _made(module: str, name: str) -> Callable[..., Source]:
+    return getattr(importlib.import_module(f"{_HERE}.{module}"), name)
+
+
+def _by_prefix(kind: str, rest: str, text: str) -> Source:
+    if kind not in _PREFIXES:
+        raise unknown_name("kind of source", kind, _PREFIXES, where=text, see=f"For example {_FORMS}.")
+    if not rest:
+        raise InputError("names no place", where=text, hint=f"For example {_FORMS}.")
+    path = Path(rest).expanduser()
+    if kind == "wandb":
+        return _made("source_wandb", "WandbOffline")(path) if path.exists() else _made("source_wandb", "WandbApi")(rest)
+    if kind == "mlflow":
+        return _made("source_mlflow", "Mlflow")(rest)
+    if not path.exists():
+        raise InputError("no such file or folder", where=rest)
+    module, name = {
+        "tensorboard": ("source_tensorboard", "TensorBoard"),
+        "trainer": ("source_trainer", "TrainerState"),
+        "lm-eval": ("source_lm_eval", "LmEval"),
+        "logs": ("source_logs", "Logs"),
+        "study": ("source_study", "StudyFolder"),
+    }[kind]
+    return _made(module, name)(path)
+
+
+def _by_address(text: str) -> Source:
+    """An address without a kind: only MLflow's SQLite form says by itself what it is."""
+    if text.startswith("sqlite://"):
+        return _made("source_mlflow", "Mlflow")(text)
+    # An address may hold a key after the question mark.
+    place = text.partition("?")[0]
+    raise InputError("an address of no known kind", where=place, hint=f"Put the kind before it: mlflow:{place}")
