@@ -107,7 +107,7 @@ def warnings(
             "not languages with each other."
         )
     repeated = int((epochs > 1.001).sum())
-    if repeated and not basis.by_shares:
+    if repeated and not basis.by_shares and basis.joint is None:
         out.append(
             f"{repeated} of {len(epochs)} languages are repeated; what repeats are worth (lambda) is a published "
             "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
