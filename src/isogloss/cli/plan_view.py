@@ -35,6 +35,8 @@ def print_plan(answer: Plan) -> None:
     _say(f"Evidence for N, D and the shares: {answer.kind_of('N')}")
     headers, rows = _language_rows(answer)
     print_fitted("", headers, rows, text=2, intervals=[3, 8] if unsure else [])
+    headers, rows = _corpus_rows(answer)
+    print_fitted("\nCorpora", headers, rows, text=2)
     _say("What binds: " + ("; ".join(answer.binds) or "no limit"))
     headers, rows = _mixture_rows(answer)
     print_fitted("\nNaive mixtures beside it", headers, rows, text=2, intervals=[4, 5] if unsure else [])
@@ -196,6 +198,26 @@ def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
             cells.insert(3, f"{percent(row['share_low'])} - {percent(row['share_high'])}")
             cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}")
         rows.append(cells)
+    return headers, rows
+
+
+def _corpus_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
+    from isogloss.units import format_quantity
+
+    headers = ["corpus", "evidence", "quality", "tokens", "text", "epochs", "cap", "effective tokens"]
+    rows = [
+        [
+            f"{r.corpus}, {_named(r.language)}",
+            r.evidence,
+            f"{r.quality:g}",
+            format_quantity(r.tokens) if r.tokens >= 1 else "0",
+            format_quantity(r.text),
+            f"{r.epochs:.2f}",
+            f"{r.max_epochs:g}",
+            format_quantity(r.effective) if r.effective >= 1 else "0",
+        ]
+        for r in answer.corpora
+    ]
     return headers, rows
 
 

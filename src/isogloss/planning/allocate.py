@@ -23,6 +23,7 @@ from isogloss.planning.descent import GAIN, VIOLATION, plans_of, search
 from isogloss.planning.draws import Drawn
 from isogloss.planning.goal import Goal, PointTask, RiskTask, Task
 from isogloss.planning.slopes import CAP_SHARPNESS, Laws, Problem
+from isogloss.planning.text import Text
 from isogloss.runs.mixtures import naive_mixtures
 
 # Objectives within this fraction of the best are the same optimum.
@@ -57,7 +58,7 @@ class Allocator:
     """The problem at one budget C (FLOPs). Arrays are `(K,)`."""
 
     law: Atlas
-    U: np.ndarray
+    text: Text
     weights: np.ndarray
     C: float
     ceiling: float
@@ -71,9 +72,14 @@ class Allocator:
     tail: bool = False
     """Of the draws, the worst fifth counts instead of their mean."""
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens `(K,)`."""
+        return self.text.U
+
     @cached_property
     def problem(self) -> Problem:
-        return Problem(Laws.of(self.law, len(self.U)), np.asarray(self.U, float), self.C, self.ceiling, self.served)
+        return Problem(Laws.of(self.law, len(self.text)), self.text, self.C, self.ceiling, self.served)
 
     @cached_property
     def goal(self) -> Goal:
@@ -233,10 +239,17 @@ def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int,
     return [0.9 * p + 0.1 * even for p in (*named.values(), *random)]
 
 
-@partial(jax.jit, static_argnums=2)
 def capped_losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> Any:
-    """Losses `(K,)` for `tokens` `(K,)` of each language: the law's, and no higher than a uniform guess's."""
-    seen = saturated(tokens, U, law.lambda_)
+    """Losses `(K,)` for `tokens` `(K,)` of each language: the law's, and no higher than a uniform guess's.
+
+    Of one corpus of quality 1 of each language, U unique tokens.
+    """
+    return losses_of_seen(law, saturated(tokens, U, law.lambda_), ceiling, tokens, N)
+
+
+@partial(jax.jit, static_argnums=2)
+def losses_of_seen(law: Atlas, seen: Any, ceiling: float, tokens: Any, N: Any) -> Any:
+    """As `capped_losses`, from the effective tokens `seen` `(K,)` that `tokens` are worth."""
     D_eff = law.effective_tokens(seen, seen[None, :], 0.0)
     p = tokens / tokens.sum()
     K = jnp.exp(-(p * jnp.log(jnp.maximum(p, 1e-300))).sum())

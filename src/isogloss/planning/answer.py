@@ -13,6 +13,7 @@ import polars as pl
 
 from isogloss import languages as _languages
 from isogloss.files import finite, write_text
+from isogloss.planning.corpora import CorpusRow
 from isogloss.planning.cost import Cost
 from isogloss.planning.kinds import Evidence, Kind
 from isogloss.planning.question import Objective
@@ -70,6 +71,8 @@ class Plan:
     """In FLOPs for training and serving, hours, money, and counted exactly."""
     aim: Objective | None = None
     """What `objective` is; None where it is the worst loss as part of its target."""
+    corpora: tuple[CorpusRow, ...] = ()
+    """Of the languages that have several, or one of a quality, in the order of the question."""
 
     def __repr__(self) -> str:
         return (
@@ -122,6 +125,7 @@ class Plan:
             "tokens": by_language(self.shares * self.D),
             "text": by_language(self.text),
             "epochs": by_language(self.epochs),
+            "corpora": [row.to_dict() for row in self.corpora],
             "epoch_caps": by_language(self.epoch_caps),
             "loss": by_language(self.loss),
             "loss_unit": self.loss_unit,

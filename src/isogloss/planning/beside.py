@@ -214,6 +214,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+            for part in value:
+                yield from _flat({k: v for k, v in part.items() if k != "name"}, f"{prefix}{name}.{part['name']}.")
         else:
             yield f"{prefix}{name}", value
 

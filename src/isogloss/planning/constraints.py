@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from isogloss.errors import InputError
+from isogloss.planning.corpora import most_epochs
 from isogloss.planning.hardware import max_trainable_params
 from isogloss.planning.question import Question
 from isogloss.units import format_quantity
@@ -128,7 +129,7 @@ def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     if memory is not None:
         found.append(memory)
     for index, (code, need) in enumerate(question.languages.items()):
-        found.append(EpochCap(index, need.max_epochs or limits.max_epochs, float(U[index])))
+        found.append(EpochCap(index, most_epochs(code, need, limits), float(U[index])))
         if need.share is not None:
             found.append(FixedShare(index, need.share))
             continue

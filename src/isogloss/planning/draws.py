@@ -12,6 +12,7 @@ from isogloss.laws import Atlas
 from isogloss.planning.evidence import Ground
 from isogloss.planning.known_laws import NAMES
 from isogloss.planning.slopes import Laws, Problem
+from isogloss.planning.text import Text
 
 # Coefficients that differ by less are the same in all draws.
 SAME = 1e-12
@@ -60,16 +61,21 @@ class Drawn:
     """The plan's problem under every draw."""
 
     draws: LawDraws
-    U: np.ndarray
+    text: Text
     weights: np.ndarray
     C: float
     ceiling: float
     served: float = 0.0
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens `(K,)`."""
+        return self.text.U
+
     @cached_property
     def problem(self) -> Problem:
-        laws = Laws.of(self.draws.law, len(self.U), self.draws.values)
-        return Problem(laws, np.asarray(self.U, float), self.C, self.ceiling, self.served)
+        laws = Laws.of(self.draws.law, len(self.text), self.draws.values)
+        return Problem(laws, self.text, self.C, self.ceiling, self.served)
 
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
         """Losses `(draws, K)` of one plan, N parameters and all of C on `shares`."""

@@ -10,11 +10,13 @@ import numpy as np
 from isogloss import languages as _languages
 from isogloss.errors import InputError
 from isogloss.laws import Atlas, atlas_per_language, find
+from isogloss.planning.corpora import WHOLE, corpora_evidence, corpora_of, most_epochs, quality_warnings
 from isogloss.planning.kinds import Evidence as Evidence
 from isogloss.planning.kinds import Kind as Kind
 from isogloss.planning.known_laws import NAMES, KnownLaws, known_laws
 from isogloss.planning.known_transfer import KnownTransfer, known_transfer
 from isogloss.planning.question import LanguageNeed, Question
+from isogloss.planning.text import Corpus, Text
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,7 @@ class Ground:
 
     languages: tuple[str, ...]
     law: Atlas
-    U: np.ndarray
-    """Unique tokens available `(K,)`."""
+    text: Text
     weights: np.ndarray
     """What each language's loss counts for `(K,)`, summing to 1."""
     transfer_kind: np.ndarray
@@ -37,6 +38,11 @@ class Ground:
     laws: KnownLaws
     transfer: KnownTransfer
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens available `(K,)`."""
+        return self.text.U
+
 
 def ground(question: Question) -> Ground:
     """Laws, text and transfer for the question's languages, from the user's fits and published evidence.
@@ -44,7 +50,7 @@ def ground(question: Question) -> Ground:
     Raises InputError for a fit or a matrix of transfer that cannot be used, and for text that is not known.
     """
     codes = tuple(question.languages)
-    U, text = _text(question)
+    available, text = _text(question)
     laws = known_laws(question)
     transfer = known_transfer(codes, question)
     lambda_, repetition = _repetition(question)
@@ -64,11 +70,11 @@ def ground(question: Question) -> Ground:
     return Ground(
         languages=codes,
         law=law,
-        U=U,
+        text=available,
         weights=weights / weights.sum(),
         transfer_kind=transfer.kind,
         evidence=(given, *text, *laws.evidence, *transfer.evidence, repetition, capacity),
-        warnings=(*laws.warnings, *transfer.warnings),
+        warnings=(*laws.warnings, *transfer.warnings, *quality_warnings(question)),
         own_law=own,
         N_range=_published_range(question),
         loss_unit="vocabulary-insensitive (as ATLAS prints it)",
@@ -77,13 +83,21 @@ def ground(question: Question) -> Ground:
     )
 
 
-def _text(question: Question) -> tuple[np.ndarray, list[Evidence]]:
-    tokens, evidence = [], []
+def _text(question: Question) -> tuple[Text, list[Evidence]]:
+    languages, evidence = [], []
     for code, need in question.languages.items():
-        amount, kind, source = _tokens(code, need)
-        tokens.append(amount)
+        if need.corpora:
+            corpora = corpora_of(code, need, question.limits)
+            kind, source = corpora_evidence(code, need)
+        else:
+            amount, kind, source = _tokens(code, need)
+            corpora = (Corpus(WHOLE, amount, need.quality, most_epochs(code, need, question.limits)),)
+        languages.append(corpora)
         evidence.append(Evidence(f"text.{code}", kind, source))
-    return np.array(tokens), evidence
+        if need.weighs_text:
+            said = ", ".join(f"{c.name} {c.quality:g}" for c in corpora)
+            evidence.append(Evidence(f"quality.{code}", "given", f"what a token counts for, in the question: {said}"))
+    return Text.of(languages), evidence
 
 
 def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:

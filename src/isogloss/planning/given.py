@@ -69,10 +69,10 @@ def evaluate_given(
     best = own if reused and own is not None else _best_at(asked, C, options)
     say(STAGES[1])
     basis = ground(asked)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, math.log(asked.assumptions.vocabulary))
     drawn = None
     if best.uncertainty is not None:
-        drawn = Drawn(draw_laws(basis, draws, seed), basis.U, basis.weights, C, allocator.ceiling)
+        drawn = Drawn(draw_laws(basis, draws, seed), basis.text, basis.weights, C, allocator.ceiling)
     evaluator = Evaluator(allocator, drawn, level)
     box = box_of(constraints_of(asked, basis.U), len(basis.U))
     loss = evaluator.losses(size, tokens, mix.shares)
@@ -210,6 +210,8 @@ def _notes(given: _Given, best: Plan, asked_C: float | None, without_mixture: bo
         out.append(
             "everything is compared at the training compute of the given plan, without targets or tokens served."
         )
+    if given.evaluator.allocator.text.corpora:
+        out.append("a language's tokens are taken as divided over its corpora in the best way, in the given plan too.")
     absent = [code for code, p in zip(given.asked.languages, given.mixture.shares, strict=True) if p == 0]
     if absent:
         names = ", ".join(name_of(code) for code in absent[:6])

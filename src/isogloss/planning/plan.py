@@ -15,6 +15,7 @@ from isogloss.planning.aim import best_plan, goal_of, spending
 from isogloss.planning.allocate import Allocation, Allocator
 from isogloss.planning.answer import Alternative, Plan
 from isogloss.planning.constraints import Box, box_of, constraints_of, feasible
+from isogloss.planning.corpora import corpus_rows
 from isogloss.planning.cost import cost_of
 from isogloss.planning.draws import Drawn, draw_laws
 from isogloss.planning.evidence import ground
@@ -79,7 +80,7 @@ def plan(
     if draws and varies:
         say(STAGES[2])
         laws = draw_laws(basis, draws, seed)
-        drawn = Drawn(laws, basis.U, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
+        drawn = Drawn(laws, basis.text, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
     say(STAGES[3])
     over = None if asked.objective.risk == "point" else drawn
     allocator, top = best_plan(asked, basis, box, spend, goal, over, seed)
@@ -127,6 +128,7 @@ def plan(
         uncertainty=unsure,
         cost=cost_of(asked, spend, top.N),
         aim=asked.objective if not spend.goals else None,
+        corpora=tuple(corpus_rows(asked, basis, top.shares * top.D)),
     )
 
 

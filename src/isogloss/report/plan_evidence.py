@@ -22,6 +22,7 @@ _WORDS = {
     "C": "Training compute",
     "weights": "Weights of the languages",
     "text": "Text available",
+    "quality": "What a token counts for",
     "law": "Loss law",
     "transfer": "Transfer into the language",
     "repetition": "What repeated text is worth (lambda)",
