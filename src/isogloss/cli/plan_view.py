@@ -35,6 +35,8 @@ def print_plan(answer: Plan) -> None:
     _say(f"Evidence for N, D and the shares: {answer.kind_of('N')}")
     headers, rows = _language_rows(answer)
     print_fitted("", headers, rows, text=2, intervals=[3, 8] if unsure else [])
+    headers, rows = _phase_rows(answer)
+    print_fitted("\nShares in each phase", headers, rows)
     headers, rows = _corpus_rows(answer)
     print_fitted("\nCorpora", headers, rows, text=2)
     _say("What binds: " + ("; ".join(answer.binds) or "no limit"))
@@ -199,6 +201,21 @@ def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
             cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}")
         rows.append(cells)
     return headers, rows
+
+
+def _phase_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
+    from isogloss.units import format_quantity
+
+    phases = answer.phases
+    headers = ["language", *(p.name for p in phases)]
+    rows = [
+        ["tokens", *(format_quantity(p.tokens) for p in phases)],
+        ["a token counts", *(f"{p.counts:g}" for p in phases)],
+    ]
+    for code in answer.summary()["language"]:
+        i = answer.languages.index(code)
+        rows.append([_named(code), *(_share(p.shares[i]) for p in phases)])
+    return headers, rows if phases else []
 
 
 def _corpus_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:

@@ -99,10 +99,10 @@ def best_plan(
         return point, point.best(box, starts, D)
     first = point.best(box, starts, D)
     allocator = replace(point, drawn=over, tail=asked.objective.risk == "tail")
-    even = np.full(len(basis.U), 1 / len(basis.U))
-    near = 0.98 * first.shares + 0.02 * even
+    near = 0.98 * first.taken + 0.02 * box.even
     few = len(basis.U) > MANY_AT_RISK
-    return allocator, allocator.best(box, [near] if few else [near, *starts[-3:]], first.D if few else D)
+    others = [] if few else [box.spread(p) for p in starts[-3:]]
+    return allocator, allocator.best(box, [near, *others], first.D if few else D)
 
 
 def start_tokens(allocator: Allocator, box: Box) -> float:

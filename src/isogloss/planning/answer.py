@@ -16,6 +16,7 @@ from isogloss.files import finite, write_text
 from isogloss.planning.corpora import CorpusRow
 from isogloss.planning.cost import Cost
 from isogloss.planning.kinds import Evidence, Kind
+from isogloss.planning.phases import PhaseRow
 from isogloss.planning.question import Objective
 from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
@@ -73,6 +74,8 @@ class Plan:
     """What `objective` is; None where it is the worst loss as part of its target."""
     corpora: tuple[CorpusRow, ...] = ()
     """Of the languages that have several, or one of a quality, in the order of the question."""
+    phases: tuple[PhaseRow, ...] = ()
+    """The mixture of each phase, where the question has phases; `shares` are of the whole run."""
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +129,7 @@ class Plan:
             "text": by_language(self.text),
             "epochs": by_language(self.epochs),
             "corpora": [row.to_dict() for row in self.corpora],
+            "phases": [row.to_dict(self.languages) for row in self.phases],
             "epoch_caps": by_language(self.epoch_caps),
             "loss": by_language(self.loss),
             "loss_unit": self.loss_unit,

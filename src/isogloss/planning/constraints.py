@@ -10,6 +10,7 @@ import numpy as np
 from isogloss.errors import InputError
 from isogloss.planning.corpora import most_epochs
 from isogloss.planning.hardware import max_trainable_params
+from isogloss.planning.phases import Phases, phases_of
 from isogloss.planning.question import Question
 from isogloss.units import format_quantity
 
@@ -26,6 +27,16 @@ class Box:
     share_high: np.ndarray
     N_low: float
     N_high: float
+    phases: Phases | None = None
+
+    @property
+    def even(self) -> np.ndarray:
+        """The even mixture `(K,)`, or `(P K,)` by phase."""
+        return self.spread(np.full(len(self.share_low), 1 / len(self.share_low)))
+
+    def spread(self, shares: np.ndarray) -> np.ndarray:
+        """Shares `(..., K)` as the search has them: `(..., P K)` where there are phases."""
+        return shares if self.phases is None else self.phases.spread(shares, len(self.share_low))
 
 
 class Constraint(Protocol):
@@ -87,6 +98,16 @@ class ParamRange:
 
 
 @dataclass(frozen=True)
+class Curriculum:
+    """Phases have their parts of D, each with a mixture of its own."""
+
+    phases: Phases
+
+    def narrow(self, box: Box) -> Box:
+        return replace(box, phases=self.phases)
+
+
+@dataclass(frozen=True)
 class Memory:
     """At most as many parameters as the accelerators' memory trains."""
 
@@ -128,6 +149,9 @@ def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     memory = memory_of(question)
     if memory is not None:
         found.append(memory)
+    phases = phases_of(question)
+    if phases is not None:
+        found.append(Curriculum(phases))
     for index, (code, need) in enumerate(question.languages.items()):
         found.append(EpochCap(index, most_epochs(code, need, limits), float(U[index])))
         if need.share is not None:
@@ -218,12 +242,14 @@ def feasible(box: Box, C: float, served: float = 0.0) -> Box:
     low, high = max(box.N_low, smallest * (1 + 1e-6)), box.N_high
     if served:
         high = min(high, C / (6 * FEWEST_TOKENS + 2 * served))
-    return Box(box.tokens_high, box.share_low, box.share_high, low, high)
+    return replace(box, N_low=low, N_high=high)
 
 
 def into_box(shares: np.ndarray, D: float | np.ndarray, box: Box) -> np.ndarray:
     """The mixtures `(..., K)` in the box nearest to `shares` in relative entropy, each for its D `(...)`: scaled by one
-    factor, then clipped."""
+    factor, then clipped. With phases `(..., P K)`, then scaled to the parts of these."""
+    if box.phases is not None:
+        return box.phases.into(shares, lambda totals: into_box(totals, D, replace(box, phases=None)))
     low, high = box.share_low, np.minimum(box.share_high, box.tokens_high / np.asarray(D)[..., None])
     logs = np.log(np.maximum(shares, 1e-300))
     a, b = np.full(logs.shape[:-1], -700.0)[..., None], np.full(logs.shape[:-1], 700.0)[..., None]

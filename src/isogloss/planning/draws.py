@@ -78,12 +78,14 @@ class Drawn:
         return Problem(laws, self.text, self.C, self.ceiling, self.served)
 
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
-        """Losses `(draws, K)` of one plan, N parameters and all of C on `shares`."""
+        """Losses `(draws, K)` of one plan, N parameters and all of C on `shares` `(K,)`, or `(P K,)` by phase."""
         count = self.draws.count
-        return self.own_losses(np.full(count, float(N)), np.broadcast_to(shares, (count, len(self.U))))
+        spread = self.text.spread(np.asarray(shares))
+        return self.own_losses(np.full(count, float(N)), np.broadcast_to(spread, (count, len(spread))))
 
     def own_losses(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Losses `(draws, K)` of a plan per draw: N `(draws,)`, `shares` `(draws, K)`."""
+        """Losses `(draws, K)` of a plan per draw: N `(draws,)`, `shares` `(draws, K)`, or by phase."""
+        shares = self.text.spread(shares)
         with np.errstate(divide="ignore"):
             x = np.log(shares * self.problem.tokens(N)[:, None])
         return self.problem.losses(np.arange(self.draws.count), x, np.asarray(N, float))

@@ -15,6 +15,7 @@ from isogloss.planning.kinds import Evidence as Evidence
 from isogloss.planning.kinds import Kind as Kind
 from isogloss.planning.known_laws import NAMES, KnownLaws, known_laws
 from isogloss.planning.known_transfer import KnownTransfer, known_transfer
+from isogloss.planning.phases import phase_warnings, phases_of
 from isogloss.planning.question import LanguageNeed, Question
 from isogloss.planning.text import Corpus, Text
 
@@ -74,7 +75,7 @@ def ground(question: Question) -> Ground:
         weights=weights / weights.sum(),
         transfer_kind=transfer.kind,
         evidence=(given, *text, *laws.evidence, *transfer.evidence, repetition, capacity),
-        warnings=(*laws.warnings, *transfer.warnings, *quality_warnings(question)),
+        warnings=(*laws.warnings, *transfer.warnings, *quality_warnings(question), *phase_warnings(question)),
         own_law=own,
         N_range=_published_range(question),
         loss_unit="vocabulary-insensitive (as ATLAS prints it)",
@@ -97,7 +98,12 @@ def _text(question: Question) -> tuple[Text, list[Evidence]]:
         if need.weighs_text:
             said = ", ".join(f"{c.name} {c.quality:g}" for c in corpora)
             evidence.append(Evidence(f"quality.{code}", "given", f"what a token counts for, in the question: {said}"))
-    return Text.of(languages), evidence
+    phases = phases_of(question)
+    if phases is not None:
+        said = ", ".join(f"{p.name} {p.counts:g} in {p.part:g} of the tokens" for p in question.phases or ())
+        source = f"how often a token of each phase counts, in the question: {said}; taken relative to their mean"
+        evidence.append(Evidence("phases", "given", source))
+    return Text.of(languages, phases), evidence
 
 
 def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:

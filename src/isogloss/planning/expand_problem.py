@@ -20,7 +20,7 @@ from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.constraints import Box, box_of, constraints_of, most_tokens
 from isogloss.planning.draws import Drawn, LawDraws, draw_laws
 from isogloss.planning.evidence import Ground, ground
-from isogloss.planning.question import LanguageNeed, Question, refuse_corpora
+from isogloss.planning.question import LanguageNeed, Question, refuse_corpora, refuse_phases
 from isogloss.planning.text import Text
 
 PER_LANGUAGE = ("E", "A", "alpha", "B", "beta")
@@ -181,6 +181,7 @@ def make_pool(asked: Question, further: Mapping[str, LanguageNeed], *, draws: in
     """
     whole = asked.model_copy(update={"languages": {**asked.languages, **further}})
     refuse_corpora(whole, "added languages and candidates are")
+    refuse_phases(whole, "added languages and candidates are")
     basis = ground(whole)
     box = box_of(constraints_of(whole, basis.U), len(basis.U))
     varies = basis.laws.varies or basis.transfer.varies

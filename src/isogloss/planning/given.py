@@ -24,7 +24,7 @@ from isogloss.planning.given_savings import FARTHEST, Evaluator, best_size, comp
 from isogloss.planning.given_words import breaks, name_of, said
 from isogloss.planning.kinds import Evidence
 from isogloss.planning.plan import DRAWS, LEVEL, plan
-from isogloss.planning.question import Question, read_question, refuse_objective
+from isogloss.planning.question import Question, read_question, refuse_objective, refuse_phases
 from isogloss.units import format_quantity, parse_quantity
 
 STAGES = ("planning", "evaluating the given plan", "what would be better")
@@ -58,6 +58,7 @@ def evaluate_given(
     say(STAGES[0])
     options = {"draws": draws, "level": level, "seed": seed}
     refuse_objective(asked, "a plan of your own is")
+    refuse_phases(asked, "the judgement of a plan of your own is")
     # What serves a target, or pays for tokens served, is not the least mean loss of its training compute.
     plain = not asked.budget.is_target and asked.budget.served_tokens is None
     reused = plain and size is None and tokens is None

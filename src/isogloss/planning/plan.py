@@ -20,6 +20,7 @@ from isogloss.planning.cost import cost_of
 from isogloss.planning.draws import Drawn, draw_laws
 from isogloss.planning.evidence import ground
 from isogloss.planning.explain import binding, derived, given, warnings
+from isogloss.planning.phases import phase_rows
 from isogloss.planning.question import Question, read_question
 from isogloss.planning.uncertainty import uncertainty
 from isogloss.runs.mixtures import naive_mixtures
@@ -128,6 +129,7 @@ def plan(
         uncertainty=unsure,
         cost=cost_of(asked, spend, top.N),
         aim=asked.objective if not spend.goals else None,
+        phases=phase_rows(asked, top.D, top.phased),
         corpora=tuple(corpus_rows(asked, basis, top.shares * top.D)),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
@@ -75,6 +75,37 @@ class LanguageNeed(Strict):
     def weighs_text(self) -> bool:
         """It has corpora, or a quality: its tokens are not all worth the same as those of other languages."""
         return self.corpora is not None or self.quality != 1
+
+
+class PhaseNeed(Strict):
+    """A phase of the run: its part of all tokens, and how many times a token of it counts."""
+
+    name: Annotated[str, Field(min_length=1)]
+    part: Share
+    counts: Positive = 1.0
+
+
+MOST_PHASES = 3
+
+
+def _check_phases(phases: tuple[PhaseNeed, ...]) -> tuple[PhaseNeed, ...]:
+    if not 2 <= len(phases) <= MOST_PHASES:
+        raise InputError(f"{len(phases)} phases", hint=f"Give 2 to {MOST_PHASES}, or leave phases out.")
+    names = [p.name for p in phases]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two phases are called {twice!r}", hint="Name them apart.")
+    total = math.fsum(p.part for p in phases)
+    if abs(total - 1) > 1e-3:
+        raise InputError(f"the parts of the phases sum to {total:.4g}, not 1", hint="They are parts of all tokens.")
+    if all(p.counts == phases[0].counts for p in phases):
+        raise InputError(
+            "no law tells phases apart: ATLAS's, and every law packaged here, sees only how many tokens of each "
+            "language there are in all, so their order changes nothing",
+            hint="Train small models on the same totals in two orders. If one is better, say how many times a token of "
+            "each phase counts, such as counts = 1.5; else leave phases out.",
+        )
+    return phases
 
 
 def _memory(value: Any) -> Any:
@@ -152,6 +183,8 @@ class Question(Strict):
     limits: Limits = Limits()
     objective: Objective = Objective()
     assumptions: Assumptions = Assumptions()
+    phases: Annotated[tuple[PhaseNeed, ...], AfterValidator(_check_phases)] | None = None
+    """In the order of training."""
 
 
 def refuse_objective(asked: Question, what: str) -> None:
@@ -162,6 +195,12 @@ def refuse_objective(asked: Question, what: str) -> None:
             where="objective",
             hint="Leave [objective] out: the weighted mean loss is used.",
         )
+
+
+def refuse_phases(asked: Question, what: str) -> None:
+    """InputError for a question with phases."""
+    if asked.phases is not None:
+        raise InputError(f"{what} not made for phases yet", where="phases", hint="Leave [[phases]] out.")
 
 
 def refuse_corpora(asked: Question, what: str) -> None:
@@ -280,6 +319,7 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
             "budget": LanguageTarget if keys[1:2] == ["target"] else Budget,
             "limits": Limits,
             "objective": Objective,
+            "phases": PhaseNeed,
             "assumptions": Assumptions,
             "languages": CorpusNeed if keys[2:3] == ["corpora"] else LanguageNeed,
         }.get(keys[0], Question)

@@ -27,7 +27,9 @@ def transfer_importance(
     asked = read_question(question)
     basis, answer = ground(asked), plan(asked, seed=seed, draws=0)
     tokens = np.maximum(answer.shares * answer.D, 1.0)
-    seen, _ = basis.text.seen(tokens[None], np.asarray(basis.law.lambda_, float)[None])
+    by_phase = [row.part * row.shares for row in answer.phases] or [answer.shares]
+    x = np.log(np.maximum(np.concatenate(by_phase) * answer.D, 1.0))
+    _, seen, _ = basis.text.from_logs(x[None], np.asarray(basis.law.lambda_, float)[None])
     ceiling = float(np.log(asked.assumptions.vocabulary))
 
     def mean_loss(tau: Any) -> Any:

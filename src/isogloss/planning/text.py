@@ -13,6 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
+from isogloss.planning.phases import Phases
+
 # By effective tokens and by tokens, both (n, K), to the slope by the variables of a search.
 Pull = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -42,6 +44,8 @@ class Text:
     """`(K,)`; 1 where `corpora` says more."""
     corpora: Mapping[int, tuple[Corpus, ...]]
     """By index of the language, of those that have several."""
+    phases: Phases | None = None
+    """A search then has log tokens by phase."""
 
     @classmethod
     def plain(cls, U: np.ndarray) -> Text:
@@ -50,11 +54,11 @@ class Text:
         return cls(U, np.ones(len(U)), {})
 
     @classmethod
-    def of(cls, languages: list[tuple[Corpus, ...]]) -> Text:
+    def of(cls, languages: list[tuple[Corpus, ...]], phases: Phases | None = None) -> Text:
         """Of each language its corpora, at least one."""
         U = np.array([sum(c.U for c in corpora) for corpora in languages])
         quality = np.array([corpora[0].quality if len(corpora) == 1 else 1.0 for corpora in languages])
-        return cls(U, quality, {i: corpora for i, corpora in enumerate(languages) if len(corpora) > 1})
+        return cls(U, quality, {i: corpora for i, corpora in enumerate(languages) if len(corpora) > 1}, phases)
 
     def __len__(self) -> int:
         return len(self.U)
@@ -74,10 +78,19 @@ class Text:
         return seen, rate
 
     def from_logs(self, x: np.ndarray, lambda_: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
-        """Tokens and effective tokens `(n, K)` at a search's variables, log tokens x `(n, K)`, and the way back."""
+        """Tokens and effective tokens `(n, K)` at a search's variables, log tokens x `(n, K)`, and the way back.
+
+        With phases x is `(n, P K)`.
+        """
+        if self.phases is not None:
+            return self.phases.seen(x, lambda tokens: self.seen(tokens, lambda_))
         tokens = np.exp(x)
         seen, rate = self.seen(tokens, lambda_)
         return tokens, seen, lambda by_seen, by_tokens: (by_seen * rate + by_tokens) * tokens
+
+    def spread(self, shares: np.ndarray) -> np.ndarray:
+        """Shares `(..., K)` as a search has them: `(..., P K)` where there are phases."""
+        return shares if self.phases is None else self.phases.spread(shares, len(self))
 
     def split(self, tokens: np.ndarray, lambda_: np.ndarray) -> dict[int, np.ndarray]:
         """Tokens of each corpus `(corpora,)`, by index of the languages that have several; tokens and lambda `(K,)`."""

@@ -30,7 +30,7 @@ def words_card(plan: Plan) -> Card:
     rows = {
         "Train": f"{about(plan.N)} parameters on {quantity(plan.D)} tokens, {flops(plan.C)} FLOPs, "
         f"{plan.D / plan.N:.3g} tokens per parameter{spent(plan)}.",
-        "Mixture": _mixture(plan, names),
+        "Mixture": _mixture(plan, names) + (" The phases differ: see below." if plan.phases else ""),
         "Reaches": _reach(plan),
         "How sure": _how_sure(plan),
         "Matters": " ".join(_changes(plan, names)),

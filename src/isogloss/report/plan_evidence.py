@@ -23,6 +23,7 @@ _WORDS = {
     "weights": "Weights of the languages",
     "text": "Text available",
     "quality": "What a token counts for",
+    "phases": "What a token of each phase counts",
     "law": "Loss law",
     "transfer": "Transfer into the language",
     "repetition": "What repeated text is worth (lambda)",

@@ -15,6 +15,7 @@ from isogloss.report.plan_answer import aim_of, changes_card, flat_sizes, words_
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_corpora import corpora_card
 from isogloss.report.plan_evidence import evidence_card
+from isogloss.report.plan_phases import phases_card
 from isogloss.report.plan_regret import regret_card
 from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
 from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity
@@ -32,6 +33,7 @@ def plan_cards(plan: Plan) -> list[Card]:
         words_card(plan),
         numbers_card(plan),
         mixture_card(plan),
+        *([phases_card(plan)] if plan.phases else []),
         *([corpora_card(plan)] if plan.corpora else []),
         loss_card(plan),
         size_card(plan),
