@@ -58,7 +58,7 @@ def best_worth(corpora: tuple[Corpus, ...], tokens: float, lambda_: float = LAMB
 
     if high <= low:
         return of(low)
-    inside = minimize_scalar(lambda d: -of(d), bounds=(low, high), method="bounded", options={"xatol": 1e-9 * high})
+    inside: Any = minimize_scalar(lambda d: -of(d), bounds=(low, high), method="bounded", options={"xatol": high / 1e9})
     return max(-float(inside.fun), of(low), of(high))
 
 

@@ -72,6 +72,8 @@ def corpora_evidence(code: str, need: LanguageNeed) -> tuple[Kind, str]:
 
 def corpus_rows(asked: Question, basis: Ground, tokens: np.ndarray) -> Iterator[CorpusRow]:
     """Of the languages with several corpora or a quality, at `tokens` `(K,)` of each language."""
+    if not any(need.weighs_text for need in asked.languages.values()):
+        return
     lambda_ = np.broadcast_to(np.asarray(basis.law.lambda_, float), tokens.shape)
     parts = basis.text.split(tokens, lambda_)
     kinds: dict[str, Kind] = {e.quantity: e.kind for e in basis.evidence}
