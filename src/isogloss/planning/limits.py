@@ -144,7 +144,7 @@ class Curriculum:
 
     @property
     def said(self) -> str:
-        return "phases"
+        return "the parts of the phases"
 
     def narrow(self, box: Box) -> Box:
         return replace(box, phases=self.phases)

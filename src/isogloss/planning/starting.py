@@ -176,8 +176,8 @@ def at_own_size(
             found = allocator.profile([N], box, top)[0]
         else:
             starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=2, seed=seed)[-3:]
-            near = (1 - EVEN) * top.shares + EVEN / len(basis.U)
-            found = allocator.best(box, [near, *starts], start_tokens(allocator, box))
+            near = (1 - EVEN) * top.taken + EVEN * box.even
+            found = allocator.best(box, [near, *map(box.spread, starts)], start_tokens(allocator, box))
     except PlanError:
         found = None
     if found is None:
