@@ -57,7 +57,7 @@ def task_of(path: Path) -> Task:
     if (box.share_low > 0).any() or (box.share_high < 1).any():
         raise SystemExit(f"{path.name} bounds shares, which this benchmark does not pass on to SLSQP")
     box = feasible(box, C)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, math.log(asked.assumptions.vocabulary))
     D_start = float(np.clip(math.sqrt(C / 6 * 50), C / 6 / box.N_high, C / 6 / box.N_low))
     starts = starting_mixtures(basis.U, D_start, asked.limits.max_epochs, extra=4, seed=0)
     return Task(allocator, box, starts, D_start)

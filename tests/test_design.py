@@ -20,6 +20,7 @@ from isogloss.planning.design_information import Noise, conditions, log_losses, 
 from isogloss.planning.design_runs import LARGE, SMALL, cheapest, mixtures_for, trained_tokens
 from isogloss.planning.design_search import Search
 from isogloss.planning.evidence import ground
+from isogloss.planning.text import Text
 
 QUESTION: dict[str, Any] = {
     "budget": "1e20",
@@ -45,7 +46,7 @@ def search(grounds: Grounds) -> Search:
 def test_losses_are_the_planners(grounds: Grounds):
     decision, belief = grounds.decision, grounds.belief
     law = belief.law(belief.mean)
-    planner = Allocator(law, decision.U, decision.weights, decision.C, decision.ceiling)
+    planner = Allocator(law, Text.plain(decision.U), decision.weights, decision.C, decision.ceiling)
     for shares in (decision.shares, np.array([0.9, 0.1])):
         tokens = shares * decision.C / (6 * decision.N)
         mine = np.exp(log_losses(law, jnp.asarray(decision.U), decision.ceiling, jnp.asarray(tokens), decision.N))

@@ -18,7 +18,17 @@ import pytest
 
 from isogloss.cli.main import app, run
 from isogloss.planning.hardware import PEAK_FLOPS
-from isogloss.planning.question import Assumptions, Budget, LanguageNeed, Limits, Question, StartFrom, read_question
+from isogloss.planning.question import (
+    Assumptions,
+    Budget,
+    CorpusNeed,
+    LanguageNeed,
+    Limits,
+    PhaseNeed,
+    Question,
+    StartFrom,
+    read_question,
+)
 from isogloss.runs.columns import COLUMNS
 from isogloss.runs.importing import read_mapping
 from isogloss.runs.ladder import RUNGS, rung
@@ -221,7 +231,9 @@ def test_example_study_is_made_without_a_download(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "table", [Question, Budget, LanguageNeed, Limits, StartFrom, Assumptions], ids=lambda t: t.__name__
+    "table",
+    [Question, Budget, LanguageNeed, CorpusNeed, PhaseNeed, Limits, StartFrom, Assumptions],
+    ids=lambda t: t.__name__,
 )
 def test_question_keys_are_documented(table):
     text = DOCS["question-file"]

@@ -106,7 +106,7 @@ def test_a_choice_is_the_plan_with_a_fit_made_that_way(answer: Plan, name: str, 
     assert choice.shares == pytest.approx(by_hand.shares, abs=2e-3)
     assert choice.objective == pytest.approx(by_hand.objective, rel=1e-5)
     basis = ground(read_question(asked))
-    allocator = Allocator(basis.law, basis.U, basis.weights, answer.C, np.log(64512))
+    allocator = Allocator(basis.law, basis.text, basis.weights, answer.C, np.log(64512))
     lost = allocator.objective(answer.N, answer.shares) / by_hand.objective - 1
     assert lost > 1e-6
     assert choice.regret == pytest.approx(lost, rel=0.1)

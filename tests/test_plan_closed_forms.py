@@ -19,6 +19,7 @@ from isogloss.planning.family_laws import FAMILY_NAMES, FamilyLaws, family_share
 from isogloss.planning.kinds import Evidence
 from isogloss.planning.known_transfer import KnownTransfer
 from isogloss.planning.slopes import Problem
+from isogloss.planning.text import Text
 from isogloss.runs.mixtures import unimax
 
 # None of them has a law in ATLAS's table: all have the mean of its laws.
@@ -233,7 +234,7 @@ def test_slopes_of_the_family_law_are_differences(own_size: bool) -> None:
 
 
 def problem_of(law: FamilyLaw) -> Problem:
-    return Drawn(LawDraws(law, 1, {}, (), ()), np.full(3, 1e12), np.full(3, 1 / 3), 1e21, 11.0).problem  # type: ignore[arg-type]
+    return Drawn(LawDraws(law, 1, {}, (), ()), Text.plain(np.full(3, 1e12)), np.full(3, 1 / 3), 1e21, 11.0).problem  # type: ignore[arg-type]
 
 
 def test_a_plan_by_family_laws_says_so_and_has_intervals(families: tuple[Path, dict[str, Fit]]) -> None:

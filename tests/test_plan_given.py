@@ -122,7 +122,7 @@ def test_the_best_mixture_and_size_are_those_of_a_dense_grid(given: GivenPlan) -
     asked = read_question(TWO)
     basis = ground(asked)
     C, ceiling = given.C, math.log(asked.assumptions.vocabulary)
-    evaluator = Evaluator(Allocator(basis.law, basis.U, basis.weights, C, ceiling), None, 0.8)
+    evaluator = Evaluator(Allocator(basis.law, basis.text, basis.weights, C, ceiling), None, 0.8)
     mixture, size = given.change("mixture"), given.change("size")
     assert mixture is not None
     assert size is not None

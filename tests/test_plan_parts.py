@@ -17,6 +17,7 @@ from isogloss.planning.constraints import box_of, constraints_of, feasible
 from isogloss.planning.draws import LawDraws, draw_laws
 from isogloss.planning.evidence import ground
 from isogloss.planning.parts import MOST_LANGUAGES, SEARCHED, Part, Parts
+from isogloss.planning.text import Text
 from isogloss.report.plan_parts import parts_words
 from isogloss.report.plans import plan_cards
 
@@ -67,7 +68,7 @@ def test_parts_of_N_are_those_of_searches_of_their_own() -> None:
 def own_allocator(draws: LawDraws, found: Plan, i: int, held: str) -> Allocator:
     """Of draw `i`, with its transfer weights ("tau") or its laws held at their point values."""
     law = replace(draws.law, **{n: v[i] for n, v in draws.values.items() if (n == "tau") == (held == "laws")})
-    return Allocator(law, found.text, found.weights, found.C, np.log(64_512))
+    return Allocator(law, Text.plain(found.text), found.weights, found.C, np.log(64_512))
 
 
 def test_what_does_not_vary_has_no_parts() -> None:

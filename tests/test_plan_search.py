@@ -21,6 +21,7 @@ from isogloss.planning.evidence import ground
 from isogloss.planning.goal import Goal, Risk, RiskTask, quantile_weights, tail_weights
 from isogloss.planning.question import read_question
 from isogloss.planning.slopes import Laws, Problem
+from isogloss.planning.text import Text
 
 CEILING = math.log(64_512)
 THREE = ["Estonian", "Latvian", "English"]
@@ -44,7 +45,7 @@ def random_problem(rng: np.random.Generator, K: int, dose: str, phi: float, serv
     )
     U = 10 ** rng.uniform(7, 11, K)
     U[0] = np.inf
-    return law, Problem(Laws.of(law, K), U, 1e21, CEILING, served)
+    return law, Problem(Laws.of(law, K), Text.plain(U), 1e21, CEILING, served)
 
 
 @pytest.mark.parametrize("dose", ["equal", "linear"])
@@ -76,7 +77,7 @@ def test_laws_of_draws_are_each_draws_own() -> None:
     law, problem = random_problem(rng, 4, "equal", 0.0, 0.0)
     tau = rng.uniform(-0.3, 0.5, (3, 4, 4))
     E = rng.uniform(0.3, 0.6, (3, 4))
-    drawn = Problem(Laws.of(law, 4, {"tau": tau, "E": E}), problem.U, problem.C, CEILING)
+    drawn = Problem(Laws.of(law, 4, {"tau": tau, "E": E}), problem.text, problem.C, CEILING)
     x = np.log(np.minimum(problem.U, 1e10)) + rng.uniform(-4, 2, (3, 4))
     found = drawn.losses(np.array([2, 0, 1]), x)
     for row, i in enumerate([2, 0, 1]):
@@ -139,7 +140,7 @@ def problem_of(question: dict[str, Any], **more: Any) -> tuple[Allocator, Box]:
     asked = read_question(question)
     basis, C, served = ground(asked), asked.budget.total, asked.budget.served_tokens or 0.0
     box = feasible(box_of(constraints_of(asked, basis.U), len(basis.U)), C, served)
-    return Allocator(basis.law, basis.U, basis.weights, C, CEILING, served, **more), box
+    return Allocator(basis.law, basis.text, basis.weights, C, CEILING, served, **more), box
 
 
 @pytest.mark.parametrize("languages", [["Estonian", "English"], ["Hindi", "Urdu"], THREE, ["Swahili", "Thai", "Welsh"]])
@@ -236,7 +237,7 @@ def test_risk_is_taken_over_the_draws(risk: Risk) -> None:
     point = plan(question, draws=20)
     allocator, box = problem_of(question)
     laws = draw_laws(ground(read_question(question)), 20, 0)
-    over = replace(allocator, drawn=Drawn(laws, allocator.U, allocator.weights, 1e21, CEILING), risk=risk)
+    over = replace(allocator, drawn=Drawn(laws, allocator.text, allocator.weights, 1e21, CEILING), risk=risk)
     assert found.objective == pytest.approx(over.objective(found.N, found.shares))
     assert found.objective <= grid_best(over, box) * (1 + 1e-5)
     assert found.objective < over.objective(point.N, point.shares)
@@ -268,7 +269,7 @@ def test_no_point_of_a_dense_grid_has_a_lower_quantile(languages: list[str], dra
     found = plan(question | {"objective": {"risk": "quantile"}}, draws=draws)
     allocator, box = problem_of(question)
     laws = draw_laws(ground(read_question(question)), draws, 0)
-    drawn = Drawn(laws, allocator.U, allocator.weights, float(budget), CEILING)
+    drawn = Drawn(laws, allocator.text, allocator.weights, float(budget), CEILING)
     assert found.objective <= grid_best(replace(allocator, drawn=drawn, risk="quantile"), box) * (1 + 1e-6)
     assert found.criterion.name == "weighted mean loss, 0.8 quantile over the draws"
 

@@ -20,6 +20,7 @@ from isogloss.planning.draws import LawDraws, draw_laws
 from isogloss.planning.evidence import ground
 from isogloss.planning.known_laws import NAMES, known_laws
 from isogloss.planning.known_transfer import known_transfer
+from isogloss.planning.text import Text
 from isogloss.transfer import TransferMatrix, weight_from_score
 from simulate import chinchilla
 
@@ -82,7 +83,7 @@ def test_regret_is_that_of_a_search_of_its_own(baltic: Plan) -> None:
     box = replace(box, N_low=baltic.C / (6 * box.tokens_high.sum()) * (1 + 1e-6))
     starts = starting_mixtures(baltic.text, baltic.D, 4, extra=4, seed=1)
     for i in range(6):
-        own = Allocator(draws.at(i), baltic.text, baltic.weights, baltic.C, np.log(64_512))
+        own = Allocator(draws.at(i), Text.plain(baltic.text), baltic.weights, baltic.C, np.log(64_512))
         assert unsure.loss[i] == pytest.approx(own.losses(baltic.N, baltic.shares), rel=1e-9)
         best = own.best(box, starts, baltic.D)
         assert unsure.best_loss[i] == pytest.approx(best.objective, rel=2e-5)

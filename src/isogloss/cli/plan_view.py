@@ -38,6 +38,10 @@ def print_plan(answer: Plan) -> None:
     _say(f"Evidence for N, D and the shares: {answer.kind_of('N')}")
     headers, rows = _language_rows(answer)
     print_fitted("", headers, rows, text=2, intervals=[3, 8] if unsure else [])
+    headers, rows = _phase_rows(answer)
+    print_fitted("\nShares in each phase", headers, rows)
+    headers, rows = _corpus_rows(answer)
+    print_fitted("\nCorpora", headers, rows, text=2)
     _say("What binds: " + ("; ".join(answer.binds) or "no limit"))
     if answer.start is not None:
         _say(f"Start: {answer.start.sentence} {answer.start.size_sentence}".rstrip())
@@ -214,6 +218,41 @@ def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
             cells.insert(3, f"{percent(row['share_low'])} - {percent(row['share_high'])}")
             cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}")
         rows.append(cells)
+    return headers, rows
+
+
+def _phase_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
+    from isogloss.units import format_quantity
+
+    phases = answer.phases
+    headers = ["language", *(p.name for p in phases)]
+    rows = [
+        ["tokens", *(format_quantity(p.tokens) for p in phases)],
+        ["a token counts", *(f"{p.counts:g}" for p in phases)],
+    ]
+    for code in answer.summary()["language"]:
+        i = answer.languages.index(code)
+        rows.append([_named(code), *(_share(p.shares[i]) for p in phases)])
+    return headers, rows if phases else []
+
+
+def _corpus_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
+    from isogloss.units import format_quantity
+
+    headers = ["corpus", "evidence", "quality", "tokens", "text", "epochs", "cap", "effective tokens"]
+    rows = [
+        [
+            f"{r.corpus}, {_named(r.language)}",
+            r.evidence,
+            f"{r.quality:g}",
+            format_quantity(r.tokens) if r.tokens >= 1 else "0",
+            format_quantity(r.text),
+            f"{r.epochs:.2f}",
+            f"{r.max_epochs:g}",
+            format_quantity(r.effective) if r.effective >= 1 else "0",
+        ]
+        for r in answer.corpora
+    ]
     return headers, rows
 
 

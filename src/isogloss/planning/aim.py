@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isogloss.errors import InputError
-from isogloss.laws import saturated
 from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.constraints import Box, feasible
 from isogloss.planning.draws import Drawn
@@ -79,12 +78,12 @@ def goal_of(asked: Question, basis: Ground, box: Box, spend: Spending) -> Goal:
 
 def losses_alone(basis: Ground, box: Box, spend: Spending, ceiling: float) -> np.ndarray:
     """The least loss of every language `(K,)` with all the budget to itself, within its epochs and the range of N."""
-    problem = Problem(Laws.of(basis.law, len(basis.U)), basis.U, spend.C, ceiling, spend.served)
+    problem = Problem(Laws.of(basis.law, len(basis.U)), basis.text, spend.C, ceiling, spend.served)
     most = np.log(np.minimum(box.tokens_high, problem.tokens(box.N_low)))
     tokens = np.exp(np.linspace(0, 1, TRIED_ALONE)[:, None] * most)
     # Where the text of one language is short, some of the budget may be left.
     N = np.clip(problem.params(tokens), box.N_low, box.N_high)
-    seen = np.asarray(saturated(tokens, basis.U, basis.law.lambda_))
+    seen, _ = basis.text.seen(tokens, problem.laws.values["lambda_"])
     loss = np.asarray(basis.law.loss_at(N, seen, 1.0))
     return np.minimum(loss.min(axis=0), ceiling)
 
@@ -93,7 +92,7 @@ def best_plan(
     asked: Question, basis: Ground, box: Box, spend: Spending, goal: Goal, over: Drawn | None, seed: int
 ) -> tuple[Allocator, Allocation]:
     """The search itself, and the problem that it solved; `box` as `feasible` leaves it."""
-    point = Allocator(basis.law, basis.U, basis.weights, spend.C, _ceiling(asked), spend.served, goal)
+    point = Allocator(basis.law, basis.text, basis.weights, spend.C, _ceiling(asked), spend.served, goal)
     D = start_tokens(point, box)
     starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=4, seed=seed)
     risk = asked.objective.risk
@@ -101,10 +100,10 @@ def best_plan(
         return point, point.best(box, starts, D)
     first = point.best(box, starts, D)
     allocator = replace(point, drawn=over, risk=risk)
-    even = np.full(len(basis.U), 1 / len(basis.U))
-    near = 0.98 * first.shares + 0.02 * even
+    near = 0.98 * first.taken + 0.02 * box.even
     few = len(basis.U) > MANY_AT_RISK
-    return allocator, allocator.best(box, [near] if few else [near, *starts[-3:]], first.D if few else D)
+    others = [] if few else [box.spread(p) for p in starts[-3:]]
+    return allocator, allocator.best(box, [near, *others], first.D if few else D)
 
 
 def start_tokens(allocator: Allocator, box: Box) -> float:
@@ -115,7 +114,7 @@ def start_tokens(allocator: Allocator, box: Box) -> float:
 
 def _best(asked: Question, basis: Ground, box: Box, C: float, served: float, goal: Goal, seed: int) -> Allocation:
     inside = feasible(box, C, served)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, _ceiling(asked), served, goal)
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, _ceiling(asked), served, goal)
     D = start_tokens(allocator, inside)
     starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=2, seed=seed)
     return allocator.best(inside, starts[-2:] if len(basis.U) > MANY else starts, D)

@@ -23,6 +23,7 @@ from isogloss.planning.descent import GAIN, VIOLATION, plans_of, search
 from isogloss.planning.draws import Drawn
 from isogloss.planning.goal import Goal, PointTask, Risk, RiskTask, Task
 from isogloss.planning.slopes import CAP_SHARPNESS, Laws, Problem
+from isogloss.planning.text import Text
 from isogloss.runs.mixtures import naive_mixtures
 
 # Objectives within this fraction of the best are the same optimum.
@@ -50,6 +51,13 @@ class Allocation:
     objective: float
     starts: int
     agree: int
+    phased: np.ndarray | None = None
+    """Parts of D by phase and language `(P, K)`, where there are phases."""
+
+    @property
+    def taken(self) -> np.ndarray:
+        """Parts of D as the search has them: the shares, or those of each phase one after the other `(P K,)`."""
+        return self.shares if self.phased is None else self.phased.ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +65,7 @@ class Allocator:
     """The problem at one budget C (FLOPs). Arrays are `(K,)`."""
 
     law: Atlas
-    U: np.ndarray
+    text: Text
     weights: np.ndarray
     C: float
     ceiling: float
@@ -71,16 +79,24 @@ class Allocator:
     risk: Risk = "mean"
     """What counts of the draws: their mean, the mean of the worst fifth, or the quantile that it begins at."""
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens `(K,)`."""
+        return self.text.U
+
     @cached_property
     def problem(self) -> Problem:
-        return Problem(Laws.of(self.law, len(self.U)), np.asarray(self.U, float), self.C, self.ceiling, self.served)
+        return Problem(Laws.of(self.law, len(self.text)), self.text, self.C, self.ceiling, self.served)
 
     @cached_property
     def goal(self) -> Goal:
         return self.aim or Goal(np.asarray(self.weights, float))
 
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
-        """Expected loss of every language `(K,)` for N parameters and all of C spent on `shares`."""
+        """Expected loss of every language `(K,)` for N parameters and all of C spent on `shares`.
+
+        These are `(K,)`; with phases the same in each, unless they are by phase, `(P K,)`.
+        """
         return self._losses(np.array([float(N)]), np.asarray(shares, float)[None])[0]
 
     def objective(self, N: float, shares: np.ndarray) -> float:
@@ -92,7 +108,10 @@ class Allocator:
 
         Raises PlanError if no start ends inside the box.
         """
-        begin = into_box(np.array(starts), np.full(len(starts), D_start), box) * D_start
+        mixtures = box.spread(np.array(starts))
+        if box.phases is not None:
+            mixtures = np.concatenate([mixtures, box.phases.tilted(mixtures)])
+        begin = into_box(mixtures, np.full(len(mixtures), D_start), box) * D_start
         found = [a for a in self._descend(_logs(begin), box) if a is not None]
         if not found:
             raise PlanError("no start of the search met the constraints. Loosen limits or min_share.")
@@ -110,8 +129,7 @@ class Allocator:
         if not lasting.any():
             return [None] * len(N)
         N, D = N[lasting], D[lasting]
-        even = np.full(len(self.U), 1 / len(self.U))
-        start = (1 - EVEN) * top.shares + EVEN * even
+        start = (1 - EVEN) * top.taken + EVEN * box.even
         begin = into_box(np.tile(start, (len(N), 1)), D, box) * D[:, None]
         found = iter(self._descend(_logs(begin), box, N))
         return [next(found) if lasts else None for lasts in lasting]
@@ -119,7 +137,7 @@ class Allocator:
     def _again(self, top: Allocation, box: Box) -> Allocation:
         """The search may stop at a kink, where two languages have as many tokens: a fresh one goes on from there."""
         for _ in range(AGAIN):
-            tried = self._descend(_logs(top.shares * top.D)[None], box, gain=FINE)[0]
+            tried = self._descend(_logs(top.taken * top.D)[None], box, gain=FINE)[0]
             if tried is None or tried.objective >= top.objective:
                 return top
             done = tried.objective > top.objective * (1 - AGREEMENT / 10)
@@ -138,14 +156,15 @@ class Allocator:
             pairs = self._neighbours(top)
             if not len(pairs):
                 return top
-            tokens = np.tile(np.maximum(top.shares * top.D, 1.0), (2 * len(pairs), 1))
+            tokens = np.tile(np.maximum(top.taken * top.D, 1.0), (2 * len(pairs), 1))
+            by_phase = tokens.reshape(len(tokens), -1, len(self.U))
             i, j = np.tile(pairs, (2, 1)).T
             rows = np.arange(len(tokens))
-            a, b = tokens[rows, i], tokens[rows, j]
+            a, b = by_phase[rows, :, i].sum(axis=-1), by_phase[rows, :, j].sum(axis=-1)
             # Both ways: their tokens exchanged, and one a little beyond the other.
             beyond = np.arange(len(tokens)) >= len(pairs)
-            tokens[rows, i] = np.where(beyond, b * BEYOND, b)
-            tokens[rows, j] = np.where(beyond, b, a)
+            by_phase[rows, :, i] *= (np.where(beyond, b * BEYOND, b) / a)[:, None]
+            by_phase[rows, :, j] *= np.where(beyond, 1.0, a / b)[:, None]
             D = tokens.sum(axis=1)
             begin = into_box(tokens / D[:, None], np.full(len(D), top.D), box) * top.D
             found = [a for a in self._descend(_logs(begin), box) if a is not None]
@@ -172,10 +191,11 @@ class Allocator:
     def _lift(self, top: Allocation, box: Box) -> Allocation:
         """Give something to languages that got nothing, and keep the result if it is better."""
         for _ in range(3):
-            starved = (top.shares < NOTHING) & (self.weights > 0) & (box.share_high > NOTHING)
+            served = (self.weights > 0) & (box.share_high > NOTHING)
+            starved = (top.taken < NOTHING) & np.tile(served, len(top.taken) // len(served))
             if not starved.any():
                 return top
-            p = np.where(starved, 1 / len(top.shares), top.shares)
+            p = np.where(starved, 1 / len(top.taken), top.taken)
             begin = into_box(p / p.sum(), top.D, box) * top.D
             tried = self._descend(_logs(begin)[None], box)[0]
             if tried is None or tried.objective >= top.objective * (1 - AGREEMENT):
@@ -192,9 +212,18 @@ class Allocator:
         found = search(self._task(len(x)), x, box, N=N, gain=gain, met=met)
         sizes, shares = plans_of(found.x, self.problem, box)
         loss, objective = self._losses(sizes, shares), self._objectives(sizes, shares)
+        phases = box.phases
+        totals = shares if phases is None else phases.totals(shares)
         return [
             Allocation(
-                float(sizes[i]), float(self.problem.tokens(sizes[i])), shares[i], loss[i], float(objective[i]), 1, 1
+                float(sizes[i]),
+                float(self.problem.tokens(sizes[i])),
+                totals[i],
+                loss[i],
+                float(objective[i]),
+                1,
+                1,
+                None if phases is None else phases.by_phase(shares[i]),
             )
             if found.settled[i]
             else None
@@ -207,6 +236,7 @@ class Allocator:
         return PointTask(self.problem, self.goal, np.zeros(count, int))
 
     def _losses(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        shares = self.text.spread(shares)
         with np.errstate(divide="ignore"):
             x = np.log(shares * self.problem.tokens(N)[:, None])
         return self.problem.losses(np.zeros(len(N), int), x, N)
@@ -214,6 +244,7 @@ class Allocator:
     def _objectives(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
         if self.drawn is None:
             return self.goal.of(self._losses(N, shares))
+        shares = self.text.spread(shares)
         with np.errstate(divide="ignore"):
             return RiskTask(self.drawn.problem, self.goal, self.risk).of(
                 np.log(shares * self.problem.tokens(N)[:, None])
@@ -233,10 +264,17 @@ def starting_mixtures(U: np.ndarray, D: float, max_epochs: float, *, extra: int,
     return [0.9 * p + 0.1 * even for p in (*named.values(), *random)]
 
 
-@partial(jax.jit, static_argnums=2)
 def capped_losses(law: Atlas, U: Any, ceiling: float, tokens: Any, N: Any) -> Any:
-    """Losses `(K,)` for `tokens` `(K,)` of each language: the law's, and no higher than a uniform guess's."""
-    seen = saturated(tokens, U, law.lambda_)
+    """Losses `(K,)` for `tokens` `(K,)` of each language: the law's, and no higher than a uniform guess's.
+
+    Of one corpus of quality 1 of each language, U unique tokens.
+    """
+    return losses_of_seen(law, saturated(tokens, U, law.lambda_), ceiling, tokens, N)
+
+
+@partial(jax.jit, static_argnums=2)
+def losses_of_seen(law: Atlas, seen: Any, ceiling: float, tokens: Any, N: Any) -> Any:
+    """As `capped_losses`, from the effective tokens `seen` `(K,)` that `tokens` are worth."""
     D_eff = law.effective_tokens(seen, seen[None, :], 0.0)
     p = tokens / tokens.sum()
     K = jnp.exp(-(p * jnp.log(jnp.maximum(p, 1e-300))).sum())

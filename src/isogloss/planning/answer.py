@@ -13,10 +13,12 @@ import polars as pl
 
 from isogloss import languages as _languages
 from isogloss.files import finite, write_text
+from isogloss.planning.corpora import CorpusRow
 from isogloss.planning.cost import Cost
 from isogloss.planning.criterion import Criterion
 from isogloss.planning.kinds import Evidence, Kind
 from isogloss.planning.parts import Parts
+from isogloss.planning.phases import PhaseRow
 from isogloss.planning.plan_choices import PlanChoices
 from isogloss.planning.starting_answer import Start
 from isogloss.planning.uncertainty import Uncertainty
@@ -79,6 +81,10 @@ class Plan:
     """Scratch or the question's checkpoint; None without [start]."""
     choices: PlanChoices | None = None
     """What other choices of the languages' fits would give; None where no language names a fit."""
+    corpora: tuple[CorpusRow, ...] = ()
+    """Of the languages that have several, or one of a quality, in the order of the question."""
+    phases: tuple[PhaseRow, ...] = ()
+    """The mixture of each phase, where the question has phases; `shares` are of the whole run."""
 
     def __repr__(self) -> str:
         return (
@@ -131,6 +137,8 @@ class Plan:
             "tokens": by_language(self.shares * self.D),
             "text": by_language(self.text),
             "epochs": by_language(self.epochs),
+            "corpora": [row.to_dict() for row in self.corpora],
+            "phases": [row.to_dict(self.languages) for row in self.phases],
             "epoch_caps": by_language(self.epoch_caps),
             "loss": by_language(self.loss),
             "loss_unit": self.loss_unit,

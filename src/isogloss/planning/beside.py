@@ -215,6 +215,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+            for part in value:
+                yield from _flat({k: v for k, v in part.items() if k != "name"}, f"{prefix}{name}.{part['name']}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -242,9 +245,7 @@ def _sentence(names: tuple[str, str], a: Plan, b: Plan, rows: list[LanguageBesid
     return f"{text}; the mean loss changes by {mean.value:+.2%}{between} from {names[0]} to {names[1]}."
 
 
-def _notes(
-    names: tuple[str, str], a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool
-) -> Iterator[str]:
+def _notes(names: tuple[str, str], a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool) -> Iterator[str]:
     if abs(a.C / b.C - 1) > 0.01:
         yield f"the second plan takes {b.C / a.C:.3g} times the compute of the first: more compute alone lowers losses."
     if a.uncertainty is None or b.uncertainty is None:

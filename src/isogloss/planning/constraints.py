@@ -10,10 +10,12 @@ from isogloss import languages as _languages
 from isogloss.errors import InputError
 from isogloss.planning.conflicts import FEWEST_TOKENS as FEWEST_TOKENS
 from isogloss.planning.conflicts import conflict_error, contradiction
+from isogloss.planning.corpora import most_epochs
 from isogloss.planning.hardware import max_trainable_params
 from isogloss.planning.limits import Box as Box
 from isogloss.planning.limits import (
     Constraint,
+    Curriculum,
     EpochCap,
     FixedShare,
     MaxParams,
@@ -25,6 +27,7 @@ from isogloss.planning.limits import (
     most_tokens_of,
 )
 from isogloss.planning.limits import box_of as box_of
+from isogloss.planning.phases import phases_of
 from isogloss.planning.question import Question
 
 
@@ -61,9 +64,12 @@ def constraints_of(question: Question, U: np.ndarray) -> list[Constraint]:
     memory = memory_of(question)
     if memory is not None:
         found.append(memory)
+    phases = phases_of(question)
+    if phases is not None:
+        found.append(Curriculum(phases))
     for index, (code, need) in enumerate(question.languages.items()):
         names.append(_languages.get(code).short_name.removeprefix("Standard "))
-        found.append(EpochCap(index, need.max_epochs or limits.max_epochs, float(U[index])))
+        found.append(EpochCap(index, most_epochs(code, need, limits), float(U[index])))
         if need.share is not None:
             found.append(FixedShare(index, need.share))
             continue
@@ -102,7 +108,9 @@ def feasible(box: Box, C: float, served: float = 0.0) -> Box:
 
 def into_box(shares: np.ndarray, D: float | np.ndarray, box: Box) -> np.ndarray:
     """The mixtures `(..., K)` in the box nearest to `shares` in relative entropy, each for its D `(...)`: scaled by one
-    factor, then clipped."""
+    factor, then clipped. With phases `(..., P K)`, then scaled to the parts of these."""
+    if box.phases is not None:
+        return box.phases.into(shares, lambda totals: into_box(totals, D, replace(box, phases=None)))
     low, high = box.share_low, np.minimum(box.share_high, box.tokens_high / np.asarray(D)[..., None])
     logs = np.log(np.maximum(shares, 1e-300))
     a, b = np.full(logs.shape[:-1], -700.0)[..., None], np.full(logs.shape[:-1], 700.0)[..., None]

@@ -14,6 +14,7 @@ import numpy as np
 from isogloss.planning.constraints import Box, into_box
 from isogloss.planning.draws import Drawn
 from isogloss.planning.goal import Goal, PointTask, Task
+from isogloss.planning.phases import PhaseLimits
 from isogloss.planning.slopes import Problem
 
 MEMORY = 12
@@ -24,6 +25,8 @@ SMALLEST = 1e-7
 # A search ends when this many steps in a row lower the loss by less than this part of it.
 CALM, GAIN = 3, 1e-8
 OUTER = 12
+# Rounds of a search at most; phases are limits that pull on every language.
+ROUNDS, PHASED_ROUNDS = 400, 1500
 # Limits are met to this part; a search that ends within the looser one still counts.
 VIOLATION, TOLERATED = 1e-7, 1e-4
 
@@ -34,6 +37,7 @@ class Optima:
 
     N: np.ndarray
     shares: np.ndarray
+    """Of D in all phases."""
     loss: np.ndarray
     settled: np.ndarray
     """Of bool: the descent ended, and inside the limits."""
@@ -41,18 +45,20 @@ class Optima:
 
 
 def descend(
-    drawn: Drawn, shares: np.ndarray, D: float, box: Box, *, goal: Goal | None = None, rounds: int = 400
+    drawn: Drawn, shares: np.ndarray, D: float, box: Box, *, goal: Goal | None = None, rounds: int | None = None
 ) -> Optima:
-    """From one mixture `(K,)` and D tokens to each draw's own optimum in the box."""
+    """From one mixture `(K,)`, or `(P K,)` by phase, and D tokens to each draw's own optimum in the box."""
     count, problem = drawn.draws.count, drawn.problem
     task = PointTask(problem, goal or Goal(drawn.weights), np.arange(count))
-    found = search(task, np.tile(np.log(np.maximum(shares * D, 1.0)), (count, 1)), box, rounds=rounds)
+    begin = np.log(np.maximum(box.spread(shares) * D, 1.0))
+    found = search(task, np.tile(begin, (count, 1)), box, rounds=rounds)
     N, p = plans_of(found.x, problem, box)
-    return Optima(N, p, drawn.own_losses(N, p), found.settled, found.rounds)
+    shares = p if box.phases is None else box.phases.totals(p)
+    return Optima(N, shares, drawn.own_losses(N, p), found.settled, found.rounds)
 
 
 def plans_of(x: np.ndarray, problem: Problem, box: Box) -> tuple[np.ndarray, np.ndarray]:
-    """N `(n,)` and shares `(n, K)` inside the box at log tokens x `(n, K)`."""
+    """N `(n,)` and shares `(n, K)` inside the box at log tokens x `(n, K)`; with phases `(n, P K)`."""
     tokens = np.exp(x)
     D = tokens.sum(axis=1)
     N = np.clip(problem.params(D), box.N_low, box.N_high)
@@ -74,19 +80,21 @@ def search(
     box: Box,
     *,
     N: np.ndarray | None = None,
-    rounds: int = 400,
+    rounds: int | None = None,
     gain: float = GAIN,
     met: float = VIOLATION,
 ) -> Found:
     """Descents from log tokens x `(n, K)`, each at its own size where N `(n,)` is given, to `met` of the limits."""
-    limits = Limits.of(box, N)
+    limits: Limits | PhaseLimits = Limits.of(box, N)
     with np.errstate(divide="ignore"):
         high = np.log(box.tokens_high)
+    if box.phases is not None:
+        limits, high = PhaseLimits(limits, high, box.phases), np.tile(high, len(box.phases.parts))
     # One token of a language is as little as matters.
     low = np.minimum(0.0, high - 1)
     moves = _Search(task, np.clip(x, low, high), low, high, limits, gain, met)
-    used = 0
-    while moves.moving.any() and used < rounds:
+    used, most = 0, rounds or (ROUNDS if box.phases is None else PHASED_ROUNDS)
+    while moves.moving.any() and used < most:
         moves.step()
         used += 1
     return Found(moves.x, ~moves.moving & moves.inside, used)
@@ -107,6 +115,10 @@ class Limits:
             high = np.log(box.share_high)
             sizes = np.array([[max(box.N_low, 1e-300), box.N_high]]) if N is None else np.stack([N, N], axis=-1)
             return cls(np.log(box.share_low), np.where(high < 0, high, np.inf), np.log(sizes))
+
+    @property
+    def count(self) -> int:
+        return 2 * len(self.share_low) + 2
 
     def broken(self, rows: np.ndarray, x: np.ndarray, problem: Problem) -> np.ndarray:
         """How far each is broken `(n, 2 K + 2)`; at most zero where it holds."""
@@ -133,7 +145,14 @@ class _Search:
     """The state of all descents; arrays have a leading axis of descents."""
 
     def __init__(
-        self, task: Task, x: np.ndarray, low: np.ndarray, high: np.ndarray, limits: Limits, gain: float, met: float
+        self,
+        task: Task,
+        x: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        limits: Limits | PhaseLimits,
+        gain: float,
+        met: float,
     ) -> None:
         count, size = x.shape
         self.task, self.x, self.low, self.high = task, x, low, high
@@ -143,7 +162,7 @@ class _Search:
         self.length, self.calm, self.outer = np.ones(count), np.zeros(count, int), np.zeros(count, int)
         self.steps, self.changes = np.zeros((count, MEMORY, size)), np.zeros((count, MEMORY, size))
         self.curvature = np.zeros((count, MEMORY))
-        self.multipliers, self.rho = np.zeros((count, 2 * size + 2)), np.ones(count)
+        self.multipliers, self.rho = np.zeros((count, limits.count)), np.ones(count)
         self.worst = np.full(count, np.inf)
         self.moving, self.inside = np.ones(count, bool), np.zeros(count, bool)
         self.direction = np.zeros_like(x)

@@ -31,7 +31,7 @@ from isogloss.planning.design_runs import (
 from isogloss.planning.design_search import WORTH, Chosen, Search
 from isogloss.planning.evidence import ground
 from isogloss.planning.plan import plan
-from isogloss.planning.question import Question, read_question, refuse_objective
+from isogloss.planning.question import Question, read_question, refuse_corpora, refuse_objective, refuse_phases
 from isogloss.units import format_quantity, parse_quantity
 
 # Draws at which runs and the decision are linearised: enough to hold laws under which small models learn nothing. Of
@@ -85,6 +85,8 @@ def design(
     total = _options(budget, noise, drift, truths, seed)
     asked = read_question(question)
     refuse_objective(asked, "designs are")
+    refuse_corpora(asked, "designs are")
+    refuse_phases(asked, "designs are")
     if len(asked.languages) > MOST_LANGUAGES:
         raise InputError(
             f"{len(asked.languages)} languages are too many to choose runs for, {MOST_LANGUAGES} are not",

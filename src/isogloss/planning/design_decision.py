@@ -15,6 +15,7 @@ from isogloss.planning.descent import Optima, descend
 from isogloss.planning.design_belief import Belief
 from isogloss.planning.design_information import log_losses
 from isogloss.planning.draws import Drawn, LawDraws
+from isogloss.planning.text import Text
 
 # Steps of the differences that the curvature is made of, in log tokens: those by which optima differ, within these.
 STEPS = (0.1, 0.7)
@@ -124,7 +125,7 @@ class Decision:
         laws = jax.vmap(self._values)(jnp.asarray(thetas))
         values = {name: np.asarray(v) for name, v in laws.items()}
         draws = LawDraws(self.belief.base, len(thetas), values, (), ())
-        return Drawn(draws, self.U, self.weights, self.C, self.ceiling)
+        return Drawn(draws, Text.plain(self.U), self.weights, self.C, self.ceiling)
 
     def _values(self, theta: Any) -> dict[str, Any]:
         law = self.belief.law(theta)

@@ -11,6 +11,7 @@ import numpy as np
 from isogloss.laws import Atlas
 from isogloss.planning.evidence import Ground
 from isogloss.planning.slopes import Laws, Problem
+from isogloss.planning.text import Text
 
 # Coefficients that differ by less are the same in all draws.
 SAME = 1e-12
@@ -62,24 +63,31 @@ class Drawn:
     """The plan's problem under every draw."""
 
     draws: LawDraws
-    U: np.ndarray
+    text: Text
     weights: np.ndarray
     C: float
     ceiling: float
     served: float = 0.0
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens `(K,)`."""
+        return self.text.U
+
     @cached_property
     def problem(self) -> Problem:
-        laws = Laws.of(self.draws.law, len(self.U), self.draws.values)
-        return Problem(laws, np.asarray(self.U, float), self.C, self.ceiling, self.served)
+        laws = Laws.of(self.draws.law, len(self.text), self.draws.values)
+        return Problem(laws, self.text, self.C, self.ceiling, self.served)
 
     def losses(self, N: float, shares: np.ndarray) -> np.ndarray:
-        """Losses `(draws, K)` of one plan, N parameters and all of C on `shares`."""
+        """Losses `(draws, K)` of one plan, N parameters and all of C on `shares` `(K,)`, or `(P K,)` by phase."""
         count = self.draws.count
-        return self.own_losses(np.full(count, float(N)), np.broadcast_to(shares, (count, len(self.U))))
+        spread = self.text.spread(np.asarray(shares))
+        return self.own_losses(np.full(count, float(N)), np.broadcast_to(spread, (count, len(spread))))
 
     def own_losses(self, N: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Losses `(draws, K)` of a plan per draw: N `(draws,)`, `shares` `(draws, K)`."""
+        """Losses `(draws, K)` of a plan per draw: N `(draws,)`, `shares` `(draws, K)`, or by phase."""
+        shares = self.text.spread(shares)
         with np.errstate(divide="ignore"):
             x = np.log(shares * self.problem.tokens(N)[:, None])
         return self.problem.losses(np.arange(self.draws.count), x, np.asarray(N, float))

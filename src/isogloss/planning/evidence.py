@@ -11,11 +11,14 @@ import numpy as np
 from isogloss import languages as _languages
 from isogloss.laws import Atlas, atlas_per_language, find
 from isogloss.planning.assumed import assumed_text, assumed_warnings, marked, unknown_languages
+from isogloss.planning.corpora import WHOLE, corpora_evidence, corpora_of, most_epochs, quality_warnings
 from isogloss.planning.kinds import Evidence as Evidence
 from isogloss.planning.kinds import Kind as Kind
 from isogloss.planning.known_laws import NAMES, KnownLaws, known_laws
 from isogloss.planning.known_transfer import KnownTransfer, known_transfer
+from isogloss.planning.phases import phase_warnings, phases_of
 from isogloss.planning.question import LanguageNeed, Question
+from isogloss.planning.text import Corpus, Text
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,7 @@ class Ground:
 
     languages: tuple[str, ...]
     law: Atlas
-    U: np.ndarray
-    """Unique tokens available `(K,)`."""
+    text: Text
     weights: np.ndarray
     """What each language's loss counts for `(K,)`, summing to 1."""
     transfer_kind: np.ndarray
@@ -42,6 +44,11 @@ class Ground:
     by_shares: bool = False
     """Of family laws, which count shares of a mixture: neither repetition nor transfer; `law` is then a FamilyLaw."""
 
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens available `(K,)`."""
+        return self.text.U
+
 
 def ground(question: Question) -> Ground:
     """Laws, text and transfer for the question's languages, from the user's fits or runs and published evidence.
@@ -51,7 +58,7 @@ def ground(question: Question) -> Ground:
     """
     codes = tuple(question.languages)
     unknown = unknown_languages(question)
-    U, text = _text(question)
+    available, text = _text(question)
     laws = known_laws(question)
     transfer = known_transfer(codes, question)
     lambda_, repetition = _repetition(question)
@@ -71,11 +78,17 @@ def ground(question: Question) -> Ground:
     found = Ground(
         languages=codes,
         law=law,
-        U=U,
+        text=available,
         weights=weights / weights.sum(),
         transfer_kind=transfer.kind,
         evidence=(given, *text, *laws.evidence, *marked(transfer.evidence, unknown), repetition, capacity),
-        warnings=(*assumed_warnings(unknown), *laws.warnings, *transfer.warnings),
+        warnings=(
+            *assumed_warnings(unknown),
+            *laws.warnings,
+            *transfer.warnings,
+            *quality_warnings(question),
+            *phase_warnings(question),
+        ),
         own_law=own,
         N_range=_published_range(question),
         loss_unit="vocabulary-insensitive (as ATLAS prints it)",
@@ -90,13 +103,26 @@ def ground(question: Question) -> Ground:
     return learned(question, found)
 
 
-def _text(question: Question) -> tuple[np.ndarray, list[Evidence]]:
-    tokens, evidence = [], []
+def _text(question: Question) -> tuple[Text, list[Evidence]]:
+    languages, evidence = [], []
     for code, need in question.languages.items():
-        amount, kind, source = _tokens(code, need)
-        tokens.append(amount)
+        if need.corpora:
+            corpora = corpora_of(code, need, question.limits)
+            kind, source = corpora_evidence(code, need)
+        else:
+            amount, kind, source = _tokens(code, need)
+            corpora = (Corpus(WHOLE, amount, need.quality, most_epochs(code, need, question.limits)),)
+        languages.append(corpora)
         evidence.append(Evidence(f"text.{code}", kind, source))
-    return np.array(tokens), evidence
+        if need.weighs_text:
+            said = ", ".join(f"{c.name} {c.quality:g}" for c in corpora)
+            evidence.append(Evidence(f"quality.{code}", "given", f"what a token counts for, in the question: {said}"))
+    phases = phases_of(question)
+    if phases is not None:
+        said = ", ".join(f"{p.name} {p.counts:g} in {p.part:g} of the tokens" for p in question.phases or ())
+        source = f"how often a token of each phase counts, in the question: {said}; taken relative to their mean"
+        evidence.append(Evidence("phases", "given", source))
+    return Text.of(languages, phases), evidence
 
 
 def _tokens(code: str, need: LanguageNeed) -> tuple[float, Kind, str]:

@@ -21,7 +21,8 @@ from isogloss.planning.constraints import Box, box_of, constraints_of, most_toke
 from isogloss.planning.draws import Drawn, LawDraws, draw_laws
 from isogloss.planning.evidence import Ground, ground
 from isogloss.planning.limits import only
-from isogloss.planning.question import LanguageNeed, Question
+from isogloss.planning.question import LanguageNeed, Question, refuse_corpora, refuse_phases
+from isogloss.planning.text import Text
 
 PER_LANGUAGE = ("E", "A", "alpha", "B", "beta")
 CAPACITIES = ("none", "k-law")
@@ -120,7 +121,7 @@ class Problem:
         Raises InputError where the text and the limits leave no plan, PlanError where the search finds none.
         """
         box = _narrowed(self.box, C)
-        allocator = Allocator(self.law, self.U, self.weights, C, self.ceiling)
+        allocator = Allocator(self.law, Text.plain(self.U), self.weights, C, self.ceiling)
         if near is not None:
             size = len(self.U)
             shares = np.full(size, 1 / size)
@@ -139,11 +140,11 @@ class Problem:
         if self.draws is None:
             return None
         draws = self.draws if taught else replace(self.draws, law=self._untaught(), values=self._untaught_draws())
-        return Drawn(draws, self.U, self.weights, C, self.ceiling).losses(plan.N, plan.shares)
+        return Drawn(draws, Text.plain(self.U), self.weights, C, self.ceiling).losses(plan.N, plan.shares)
 
     def untaught_loss(self, C: float, plan: Allocation) -> float:
         """The question's languages' mean loss under a plan, if further languages' text taught them nothing."""
-        allocator = Allocator(self._untaught(), self.U, self.weights, C, self.ceiling)
+        allocator = Allocator(self._untaught(), Text.plain(self.U), self.weights, C, self.ceiling)
         return float(self.old_weights @ allocator.losses(plan.N, plan.shares))
 
     def _untaught(self) -> Any:
@@ -175,9 +176,11 @@ def _narrowed(box: Box, C: float) -> Box:
 def make_pool(asked: Question, further: Mapping[str, LanguageNeed], *, draws: int, seed: int) -> Pool:
     """Everything known of the question's languages and of `further` ones, by code.
 
-    Raises InputError for a language without text, and limits that contradict each other.
+    Raises InputError for a language without text, or with corpora or a quality, and limits that contradict each other.
     """
     whole = asked.model_copy(update={"languages": {**asked.languages, **further}})
+    refuse_corpora(whole, "added languages and candidates are")
+    refuse_phases(whole, "added languages and candidates are")
     basis = ground(whole)
     box = box_of(constraints_of(whole, basis.U), len(basis.U))
     varies = basis.laws.varies or basis.transfer.varies

@@ -9,6 +9,7 @@ import numpy as np
 from isogloss.planning.aim import Spending
 from isogloss.planning.allocate import NOTHING, Allocation
 from isogloss.planning.constraints import Box, memory_of
+from isogloss.planning.corpora import corpus_rows
 from isogloss.planning.evidence import Ground
 from isogloss.planning.kinds import Evidence, counted, some, weakest
 from isogloss.planning.question import Question
@@ -22,12 +23,17 @@ def binding(top: Allocation, box: Box, basis: Ground, asked: Question) -> list[s
     tokens = top.shares * top.D
     close = 1e-4
     out = []
-    capped = np.flatnonzero(tokens >= box.tokens_high * (1 - close))
+    # A language of several corpora has a cap for each.
+    single = ~np.isin(np.arange(len(names)), list(basis.text.corpora))
+    capped = np.flatnonzero((tokens >= box.tokens_high * (1 - close)) & single)
     by_cap: dict[float, list[str]] = {}
     for i in capped:
         by_cap.setdefault(float(f"{box.tokens_high[i] / basis.U[i]:.6g}"), []).append(names[i])
     for epochs, codes in sorted(by_cap.items()):
         out.append(f"epoch cap {epochs:g}: {some(codes)}")
+    for row in corpus_rows(asked, basis, tokens):
+        if basis.languages.index(row.language) in basis.text.corpora and row.epochs >= row.max_epochs * (1 - close):
+            out.append(f"epoch cap {row.max_epochs:g}: {row.corpus} of {row.language}")
     for i, code in enumerate(names):
         low, high = box.share_low[i], box.share_high[i]
         if low > 0 and low == high:

@@ -14,7 +14,7 @@ from isogloss.planning.evidence import Ground, ground
 from isogloss.planning.family_laws import FAMILY_NAMES
 from isogloss.planning.kinds import Evidence, some
 from isogloss.planning.known_laws import FAMILY, KnownLaws
-from isogloss.planning.question import Question
+from isogloss.planning.question import Question, refuse_corpora, refuse_phases
 
 if TYPE_CHECKING:
     from isogloss.fitting import Fit
@@ -110,6 +110,8 @@ def _sizes(fits: list[Fit]) -> tuple[float, float]:
 
 
 def _refuse(asked: Question, fits: dict[str, Fit]) -> None:
+    refuse_corpora(asked, "a plan by family laws is")
+    refuse_phases(asked, "a plan by family laws is")
     units = sorted({fit.unit for fit in fits.values()})
     if len(units) > 1:
         raise InputError(

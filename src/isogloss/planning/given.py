@@ -25,7 +25,7 @@ from isogloss.planning.given_savings import FARTHEST, Evaluator, best_size, comp
 from isogloss.planning.given_words import breaks, name_of, said
 from isogloss.planning.kinds import Evidence
 from isogloss.planning.plan import DRAWS, LEVEL, plan
-from isogloss.planning.question import Question, read_question, refuse_objective
+from isogloss.planning.question import Question, read_question, refuse_objective, refuse_phases
 from isogloss.planning.starting import OwnSize, Start, beginning, start_of
 from isogloss.units import format_quantity, parse_quantity
 
@@ -61,6 +61,7 @@ def evaluate_given(
     say(STAGES[0])
     options: dict[str, Any] = {"draws": draws, "level": level, "seed": seed, "allow_assumed": allow_assumed}
     refuse_objective(asked, "a plan of your own is")
+    refuse_phases(asked, "the judgement of a plan of your own is")
     # What serves a target, or pays for tokens served, is not the least mean loss of its training compute.
     plain = not asked.budget.is_target and asked.budget.served_tokens is None
     reused = plain and size is None and tokens is None
@@ -72,10 +73,10 @@ def evaluate_given(
     best = own if reused and own is not None else _best_at(asked, C, options)
     say(STAGES[1])
     basis = ground(asked)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary))
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, math.log(asked.assumptions.vocabulary))
     drawn = None
     if best.uncertainty is not None:
-        drawn = Drawn(draw_laws(basis, draws, seed), basis.U, basis.weights, C, allocator.ceiling)
+        drawn = Drawn(draw_laws(basis, draws, seed), basis.text, basis.weights, C, allocator.ceiling)
     evaluator = Evaluator(allocator, drawn, level)
     box = box_of(constraints_of(asked, basis.U), len(basis.U))
     loss = evaluator.losses(size, tokens, mix.shares)
@@ -225,6 +226,8 @@ def _notes(given: _Given, best: Plan, asked_C: float | None, without_mixture: bo
         out.append(
             "everything is compared at the training compute of the given plan, without targets or tokens served."
         )
+    if given.evaluator.allocator.text.corpora:
+        out.append("a language's tokens are taken as divided over its corpora in the best way, in the given plan too.")
     absent = [code for code, p in zip(given.asked.languages, given.mixture.shares, strict=True) if p == 0]
     if absent:
         names = ", ".join(name_of(code) for code in absent[:6])

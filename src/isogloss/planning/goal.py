@@ -119,7 +119,7 @@ class RiskTask:
     def value(self, rows: np.ndarray, x: np.ndarray, attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         del rows  # all descents are under the same draws
         which, everywhere = self._spread(x)
-        flat = attention.reshape(-1, x.shape[1])
+        flat = attention.reshape(-1, attention.shape[-1])
 
         def aim(part: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.goal.smooth(loss, flat[part])
@@ -134,7 +134,7 @@ class RiskTask:
         if not self.goal.worst:
             return attention, np.zeros(len(x))
         loss = self.problem.losses(*self._spread(x))
-        after, gap = self.goal.attended(loss, attention.reshape(-1, x.shape[1]))
+        after, gap = self.goal.attended(loss, attention.reshape(-1, attention.shape[-1]))
         return after.reshape(attention.shape), gap.reshape(len(x), -1).max(axis=1)
 
     def of(self, x: np.ndarray) -> np.ndarray:

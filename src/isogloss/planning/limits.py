@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from isogloss.planning.phases import Phases
 from isogloss.units import format_quantity
 
 
@@ -21,6 +22,16 @@ class Box:
     N_high: float
     limits: tuple[Constraint, ...] = ()
     """What made it, to name those that conflict."""
+    phases: Phases | None = None
+
+    @property
+    def even(self) -> np.ndarray:
+        """The even mixture `(K,)`, or `(P K,)` by phase."""
+        return self.spread(np.full(len(self.share_low), 1 / len(self.share_low)))
+
+    def spread(self, shares: np.ndarray) -> np.ndarray:
+        """Shares `(..., K)` as the search has them: `(..., P K)` where there are phases."""
+        return shares if self.phases is None else self.phases.spread(shares, len(self.share_low))
 
 
 class Constraint(Protocol):
@@ -123,6 +134,20 @@ class MaxParams:
 
     def narrow(self, box: Box) -> Box:
         return replace(box, N_high=min(box.N_high, self.params))
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Phases have their parts of D, each with a mixture of its own."""
+
+    phases: Phases
+
+    @property
+    def said(self) -> str:
+        return "the parts of the phases"
+
+    def narrow(self, box: Box) -> Box:
+        return replace(box, phases=self.phases)
 
 
 @dataclass(frozen=True)

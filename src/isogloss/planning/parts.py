@@ -80,13 +80,12 @@ def parts_of(
     laws = _only(drawn, [name for name in values if name != "tau"])
     transfer = _only(drawn, ["tau"])
     largest = int(np.argmax(top.shares))
-    objective = _part(unsure.objective, *(goal.of(d.losses(top.N, top.shares)) for d in (laws, transfer)))
+    objective = _part(unsure.objective, *(goal.of(d.losses(top.N, top.taken)) for d in (laws, transfer)))
     if len(languages) > MOST_LANGUAGES:
         why = f"not searched for above {MOST_LANGUAGES} languages"
         return Parts(objective, None, None, languages[largest], 0, why)
     count = min(SEARCHED, unsure.count)
-    even = np.full(len(top.shares), 1 / len(top.shares))
-    start = (1 - EVEN) * top.shares + EVEN * even
+    start = (1 - EVEN) * top.taken + EVEN * box.even
     found = [descend(_first(d, count), start, top.D, box, goal=goal) for d in (laws, transfer)]
     here = found[0].settled & found[1].settled
     if here.sum() < 2:

@@ -16,12 +16,14 @@ from isogloss.planning.allocate import Allocation, Allocator
 from isogloss.planning.answer import Alternative, Plan
 from isogloss.planning.assumed import allowing
 from isogloss.planning.constraints import Box, box_of, constraints_of, feasible
+from isogloss.planning.corpora import corpus_rows
 from isogloss.planning.cost import cost_of
 from isogloss.planning.criterion import criterion_of
 from isogloss.planning.draws import Drawn, draw_laws
 from isogloss.planning.explain import binding, derived, given, warnings
 from isogloss.planning.family import ground_of
 from isogloss.planning.parts import parts_of
+from isogloss.planning.phases import phase_rows
 from isogloss.planning.plan_choices import plan_choices
 from isogloss.planning.question import Question, read_question
 from isogloss.planning.starting import Start, at_own_size, beginning, start_of
@@ -86,7 +88,7 @@ def plan(
     if draws and varies:
         say(STAGES[2])
         laws = draw_laws(basis, draws, seed)
-        drawn = Drawn(laws, basis.U, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
+        drawn = Drawn(laws, basis.text, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
     say(STAGES[3])
     over = None if asked.objective.risk == "point" else drawn
     allocator, top = best_plan(asked, basis, box, spend, goal, over, seed)
@@ -147,6 +149,8 @@ def plan(
         cost=cost_of(asked, spend, top.N),
         start=start,
         choices=plan_choices(asked, basis, box, spend, goal, top),
+        phases=phase_rows(asked, top.D, top.phased),
+        corpora=tuple(corpus_rows(asked, basis, top.shares * top.D)),
     )
 
 

@@ -220,11 +220,10 @@ def _planned(
             assert choice.coefficients is not None
             laws[row, basis.languages.index(code)] = [choice.coefficients[n] for n in names]
     draws = LawDraws(basis.law, len(laws), {name: laws[..., i] for i, name in enumerate(names)}, (), ())
-    drawn = Drawn(draws, basis.U, basis.weights, spend.C, ceiling, spend.served)
-    even = np.full(len(basis.U), 1 / len(basis.U))
-    best = descend(drawn, (1 - EVEN) * top.shares + EVEN * even, top.D, box, goal=goal)
+    drawn = Drawn(draws, basis.text, basis.weights, spend.C, ceiling, spend.served)
+    best = descend(drawn, (1 - EVEN) * top.taken + EVEN * box.even, top.D, box, goal=goal)
     objective = goal.of(best.loss)
-    regret = np.maximum(goal.of(drawn.losses(top.N, top.shares)) / objective - 1, 0.0)
+    regret = np.maximum(goal.of(drawn.losses(top.N, top.taken)) / objective - 1, 0.0)
     D = drawn.problem.tokens(best.N)
     titles = [("main", "as fitted", ()), *((kind, name, tuple(changed)) for kind, name, changed in made)]
     rows = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
@@ -17,6 +18,26 @@ from isogloss.units import parse_quantity
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Epochs = Positive
+
+
+class CorpusNeed(Strict):
+    """One of several corpora of a language; `max_epochs` None: the language's."""
+
+    name: Annotated[str, Field(min_length=1)]
+    tokens: Tokens | None = None
+    bytes: Bytes | None = None
+    quality: Positive = 1.0
+    max_epochs: Epochs | None = None
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> CorpusNeed:
+        amounts = [v for v in (self.tokens, self.bytes) if v is not None]
+        if len(amounts) != 1 or not 0 < amounts[0] < math.inf:
+            what = "both tokens and bytes" if len(amounts) == 2 else "no text"
+            raise InputError(
+                f"{what} of the corpus {self.name!r}", hint='Give its tokens, such as "800M", or its bytes.'
+            )
+        return self
 
 
 class LanguageNeed(Strict):
@@ -31,6 +52,61 @@ class LanguageNeed(Strict):
     max_share: Share | None = None
     share: Share | None = None
     fit: str | None = None
+    quality: Positive = 1.0
+    """How many times a token of its one corpus counts."""
+    corpora: tuple[CorpusNeed, ...] | None = None
+    """Instead of `tokens` or `bytes`, and of `quality`."""
+
+    @model_validator(mode="after")
+    def _text_once(self) -> LanguageNeed:
+        if self.corpora is None:
+            return self
+        if not self.corpora:
+            raise InputError("no corpus in corpora", hint="Leave corpora out, or give name and tokens of each.")
+        for key in ("tokens", "bytes", "quality"):
+            if key in self.model_fields_set and getattr(self, key) is not None:
+                raise InputError(f"{key} beside corpora", hint=f"Give the {key} of each corpus, or leave corpora out.")
+        names = [c.name for c in self.corpora]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InputError(f"two corpora are called {twice!r}", hint="Name them apart.")
+        return self
+
+    @property
+    def weighs_text(self) -> bool:
+        """It has corpora, or a quality: its tokens are not all worth the same as those of other languages."""
+        return self.corpora is not None or self.quality != 1
+
+
+class PhaseNeed(Strict):
+    """A phase of the run: its part of all tokens, and how many times a token of it counts."""
+
+    name: Annotated[str, Field(min_length=1)]
+    part: Share
+    counts: Positive = 1.0
+
+
+MOST_PHASES = 3
+
+
+def _check_phases(phases: tuple[PhaseNeed, ...]) -> tuple[PhaseNeed, ...]:
+    if not 2 <= len(phases) <= MOST_PHASES:
+        raise InputError(f"{len(phases)} phases", hint=f"Give 2 to {MOST_PHASES}, or leave phases out.")
+    names = [p.name for p in phases]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"two phases are called {twice!r}", hint="Name them apart.")
+    total = math.fsum(p.part for p in phases)
+    if abs(total - 1) > 1e-3:
+        raise InputError(f"the parts of the phases sum to {total:.4g}, not 1", hint="They are parts of all tokens.")
+    if all(p.counts == phases[0].counts for p in phases):
+        raise InputError(
+            "no law tells phases apart: ATLAS's, and every law packaged here, sees only how many tokens of each "
+            "language there are in all, so their order changes nothing",
+            hint="Train small models on the same totals in two orders. If one is better, say how many times a token of "
+            "each phase counts, such as counts = 1.5; else leave phases out.",
+        )
+    return phases
 
 
 def _memory(value: Any) -> Any:
@@ -118,6 +194,8 @@ class Question(Strict):
     runs: str | None = None
     """A run table or a study: laws and weights are fitted to it, with what is known without it as prior."""
     assumptions: Assumptions = Assumptions()
+    phases: Annotated[tuple[PhaseNeed, ...], AfterValidator(_check_phases)] | None = None
+    """In the order of training."""
 
 
 def refuse_objective(asked: Question, what: str) -> None:
@@ -128,6 +206,23 @@ def refuse_objective(asked: Question, what: str) -> None:
             where="objective",
             hint="Leave [objective] out: the weighted mean loss is used.",
         )
+
+
+def refuse_phases(asked: Question, what: str) -> None:
+    """InputError for a question with phases."""
+    if asked.phases is not None:
+        raise InputError(f"{what} not made for phases yet", where="phases", hint="Leave [[phases]] out.")
+
+
+def refuse_corpora(asked: Question, what: str) -> None:
+    """InputError for a question with corpora or quality of a language."""
+    for code, need in asked.languages.items():
+        if need.weighs_text:
+            raise InputError(
+                f"{what} not made for {'corpora' if need.corpora else 'text of a quality'} yet",
+                where=f"languages.{code}",
+                hint="Give its tokens of all corpora together, and no quality.",
+            )
 
 
 def read_question(source: str | Path | Mapping[str, Any] | Question) -> Question:
@@ -259,8 +354,9 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
             "limits": Limits,
             "objective": Objective,
             "start": StartFrom,
+            "phases": PhaseNeed,
             "assumptions": Assumptions,
-            "languages": LanguageNeed,
+            "languages": CorpusNeed if keys[2:3] == ["corpora"] else LanguageNeed,
         }.get(keys[0], Question)
         known = (owner if len(keys) > 1 else Question).model_fields
         return unknown_name("key", keys[-1], known, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")

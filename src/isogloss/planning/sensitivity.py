@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.numerics import jax, jnp
-from isogloss.planning.allocate import capped_losses
+from isogloss.planning.allocate import losses_of_seen
 from isogloss.planning.evidence import ground
 from isogloss.planning.plan import plan
 from isogloss.planning.question import Question, read_question
@@ -26,12 +26,16 @@ def transfer_importance(
     """
     asked = read_question(question)
     basis, answer = ground(asked), plan(asked, seed=seed, draws=0)
-    tokens = jnp.asarray(np.maximum(answer.shares * answer.D, 1.0))
+    tokens = np.maximum(answer.shares * answer.D, 1.0)
+    by_phase = [row.part * row.shares for row in answer.phases] or [answer.shares]
+    x = np.log(np.maximum(np.concatenate(by_phase) * answer.D, 1.0))
+    _, seen, _ = basis.text.from_logs(x[None], np.asarray(basis.law.lambda_, float)[None])
     ceiling = float(np.log(asked.assumptions.vocabulary))
 
     def mean_loss(tau: Any) -> Any:
         law = replace(basis.law, tau=tau)
-        return jnp.asarray(basis.weights) @ capped_losses(law, jnp.asarray(basis.U), ceiling, tokens, answer.N)
+        losses = losses_of_seen(law, jnp.asarray(seen[0]), ceiling, jnp.asarray(tokens), answer.N)
+        return jnp.asarray(basis.weights) @ losses
 
     tau = np.asarray(basis.law.tau, float)
     slope = np.asarray(jax.grad(mean_loss)(jnp.asarray(tau)))

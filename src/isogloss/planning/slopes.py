@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.laws import Atlas, FamilyLaw
+from isogloss.planning.text import Text
 
 # Sharpness of the cap: at half the cap a loss is lowered by 1e-6, at a tenth by nothing.
 CAP_SHARPNESS = 16
@@ -79,15 +80,20 @@ class Laws:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What the searches share: text U and `weights` `(K,)`, the budget C in FLOPs, `served` tokens to pay from it,
-    and the loss of a uniform guess. N = C / (6 D + 2 served)."""
+    """What the searches share: the text, the budget C in FLOPs, `served` tokens to pay from it, and the loss of a
+    uniform guess. N = C / (6 D + 2 served)."""
 
     laws: Laws
-    U: np.ndarray
+    text: Text
     C: float
     ceiling: float
     served: float = 0.0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2))
+
+    @property
+    def U(self) -> np.ndarray:
+        """Unique tokens `(K,)`."""
+        return self.text.U
 
     def params(self, D: Any) -> Any:
         return self.C / (6 * D + 2 * self.served)
@@ -136,10 +142,10 @@ Pull = Callable[[np.ndarray], np.ndarray]
 
 def _losses(laws: Laws, problem: Problem, x: np.ndarray, N: np.ndarray | None) -> tuple[np.ndarray, Pull]:
     """`Laws.losses`."""
-    v, tokens = laws.values, np.exp(x)
+    v = laws.values
+    tokens, seen, pull_text = problem.text.from_logs(x, v["lambda_"])
     D = tokens.sum(axis=1, keepdims=True)
     size = problem.params(D) if N is None else N[:, None]
-    seen, rate = _saturated(tokens, problem.U, v["lambda_"])
     effective, pull_effective = _effective(laws, seen)
     bounded = np.maximum(effective, LEAST_EFFECTIVE)
     by_size = v["A"] * size ** -v["alpha"]
@@ -157,25 +163,14 @@ def _losses(laws: Laws, problem: Problem, x: np.ndarray, N: np.ndarray | None) -
     def pull(slope: np.ndarray) -> np.ndarray:
         g = slope * (1 + ratio) ** (-1 / CAP_SHARPNESS - 1)
         by_effective = np.where(effective > LEAST_EFFECTIVE, -g * v["beta"] * by_data / bounded, 0.0)
-        out = pull_effective(by_effective) * rate * tokens
+        by_tokens = 0.0
         if N is None:
-            per_log_D = -6 * D / (6 * D + 2 * problem.served)
-            out -= shares * per_log_D * (g * v["alpha"] * by_size).sum(axis=1, keepdims=True)
+            by_tokens = 6 / (6 * D + 2 * problem.served) * (g * v["alpha"] * by_size).sum(axis=1, keepdims=True)
         if phi:
-            out -= phi * (g * by_size).sum(axis=1, keepdims=True) * shares * (log_shares + entropy)
-        return out
+            by_tokens = by_tokens - phi / D * (g * by_size).sum(axis=1, keepdims=True) * (log_shares + entropy)
+        return pull_text(pull_effective(by_effective), np.asarray(by_tokens))
 
     return capped, pull
-
-
-def _saturated(tokens: np.ndarray, U: np.ndarray, lambda_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`laws.saturated`, and its slope by the tokens."""
-    unlimited, none = np.isinf(U), U <= 0
-    text = np.where(unlimited | none, 1.0, U)
-    decayed = np.exp(-lambda_ * np.maximum(tokens / text - 1, 0.0))
-    seen = np.minimum(tokens, text) + text * (1 - decayed) / lambda_
-    rate = np.where(tokens > text, decayed, 1.0)
-    return np.where(unlimited, tokens, np.where(none, 0.0, seen)), np.where(unlimited, 1.0, np.where(none, 0.0, rate))
 
 
 def _effective(laws: Laws, seen: np.ndarray) -> tuple[np.ndarray, Pull]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isogloss.errors import InputError, PlanError, located
-from isogloss.laws import saturated
 from isogloss.planning.aim import MANY, Spending, start_tokens
 from isogloss.planning.allocate import Allocation, Allocator, starting_mixtures
 from isogloss.planning.checkpoints import Checkpoint
@@ -169,16 +168,16 @@ def at_own_size(
         return f"{name} cannot be trained: the budget buys {size} parameters {max(bought, 0):.3g} tokens{serving}"
     C = 6 * N * D + 2 * N * spend.served
     ceiling = math.log(asked.assumptions.vocabulary)
-    allocator = Allocator(basis.law, basis.U, basis.weights, C, ceiling, spend.served, goal)
-    box = Box(whole.tokens_high, whole.share_low, whole.share_high, N, N)
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, ceiling, spend.served, goal)
+    box = replace(whole, N_low=N, N_high=N)
     try:
         if len(basis.U) > MANY:
             # A whole search of many languages is dear, and the plan's own mixture is near.
             found = allocator.profile([N], box, top)[0]
         else:
             starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=2, seed=seed)[-3:]
-            near = (1 - EVEN) * top.shares + EVEN / len(basis.U)
-            found = allocator.best(box, [near, *starts], start_tokens(allocator, box))
+            near = (1 - EVEN) * top.taken + EVEN * box.even
+            found = allocator.best(box, [near, *map(box.spread, starts)], start_tokens(allocator, box))
     except PlanError:
         found = None
     if found is None:
@@ -198,7 +197,8 @@ def _effective(basis: Ground, tokens: np.ndarray) -> np.ndarray:
     """What each language's text and the others' count as `(K,)`, in tokens of its own."""
     if basis.by_shares:
         return tokens
-    seen = np.asarray(saturated(tokens, basis.U, basis.law.lambda_), float)
+    lambda_ = np.broadcast_to(np.asarray(basis.law.lambda_, float), tokens.shape)
+    seen = basis.text.seen(tokens[None], lambda_[None])[0][0]
     return np.maximum(np.asarray(basis.law.effective_tokens(seen, seen[None, :], 0.0), float), 0.0)
 
 

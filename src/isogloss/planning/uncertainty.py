@@ -149,11 +149,10 @@ def uncertainty(
     def mean(N: float, shares: np.ndarray) -> np.ndarray:
         return goal.of(drawn.losses(N, shares))
 
-    loss = drawn.losses(top.N, top.shares)
+    loss = drawn.losses(top.N, top.taken)
     rivals = {name: mean(top.N, shares) for name, shares in alternatives.items()}
-    at_sizes = np.array([mean(a.N, a.shares) for a in sizes]).T
-    even = np.full(len(top.shares), 1 / len(top.shares))
-    best = descend(drawn, (1 - EVEN) * top.shares + EVEN * even, top.D, box, goal=goal)
+    at_sizes = np.array([mean(a.N, a.taken) for a in sizes]).T
+    best = descend(drawn, (1 - EVEN) * top.taken + EVEN * box.even, top.D, box, goal=goal)
     D = drawn.problem.tokens(best.N)
     return Uncertainty(
         level=level,

@@ -33,7 +33,7 @@ def words_card(plan: Plan) -> Card:
         "Train": f"{about(plan.N)} parameters on {quantity(plan.D)} tokens, {flops(plan.C)} FLOPs, "
         f"{plan.D / plan.N:.3g} tokens per parameter.",
         "Costs": " ".join(costs(plan)),
-        "Mixture": _mixture(plan, names),
+        "Mixture": _mixture(plan, names) + (" The phases differ: see below." if plan.phases else ""),
         "Reaches": _reach(plan),
         "How sure": _how_sure(plan),
         **({"Start": plan.start.sentence} if plan.start else {}),

@@ -22,6 +22,8 @@ _WORDS = {
     "C": "Training compute",
     "weights": "Weights of the languages",
     "text": "Text available",
+    "quality": "What a token counts for",
+    "phases": "What a token of each phase counts",
     "law": "Loss law",
     "transfer": "Transfer into the language",
     "repetition": "What repeated text is worth (lambda)",

@@ -14,7 +14,9 @@ from isogloss.report.card import Card
 from isogloss.report.plan_answer import aim_of, changes_card, flat_sizes, words_card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_choices import choices_cards
+from isogloss.report.plan_corpora import corpora_card
 from isogloss.report.plan_evidence import evidence_card
+from isogloss.report.plan_phases import phases_card
 from isogloss.report.plan_regret import regret_card
 from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
 from isogloss.report.plan_start import start_cards
@@ -33,6 +35,8 @@ def plan_cards(plan: Plan) -> list[Card]:
         words_card(plan),
         numbers_card(plan),
         mixture_card(plan),
+        *([phases_card(plan)] if plan.phases else []),
+        *([corpora_card(plan)] if plan.corpora else []),
         loss_card(plan),
         size_card(plan),
         naive_card(plan),
