@@ -278,6 +278,15 @@ def test_a_counter_is_taken_and_its_rate_is_not():
     assert tokens.scale == ["1000000000.0"]
 
 
+def test_standard_errors_go_with_their_losses():
+    names = [f"flores_{code}/bits_per_byte{end}" for code in ("swh_Latn", "eng_Latn") for end in ("", "_stderr")]
+    guess = guessed(steps_of(names, settings={"batch_tokens": 1000}))
+    losses = mapping_from_text(guess.toml, "guess").losses
+    assert {name: loss.stderr for name, loss in losses.items()} == {
+        "flores_{language}/bits_per_byte": "flores_{language}/bits_per_byte_stderr"
+    }
+
+
 def test_steps_of_training_come_before_the_trackers():
     settings = {"batch_tokens": 1000}
     counts = ([10, 20, 30], [1, 2, 3])

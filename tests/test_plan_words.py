@@ -12,6 +12,7 @@ from isogloss.planning import Plan, plan, read_question
 from isogloss.report.plan_cost import costs
 from isogloss.report.plan_page import plan_page
 from isogloss.report.plan_reproduce import Reproduce
+from isogloss.report.plans import plan_cards
 from isogloss.report.words import MINUS
 
 TWO = ["Estonian", "English"]
@@ -130,3 +131,17 @@ def test_a_size_without_a_shape_says_so() -> None:
     question = {"budget": "1e18", "limits": {"max_params": "1M"}, "assumptions": {"vocabulary": 250_000}}
     found = plan({"languages": TWO, **question}, draws=0)
     assert costs(found) == ["Counted exactly, no shape near this size is known to count by."]
+
+
+def test_a_helper_that_is_of_no_use_has_no_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    """A language of weight 0 and without tokens would show a uniform guess's loss, as if it mattered."""
+    found = plan({"budget": "2e20", "languages": {"Estonian": {}, "English": {}, "Latvian": {"weight": 0}}}, draws=0)
+    assert found.left_out.tolist() == [False, False, True]
+    print_plan(found)
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Latvian"))
+    assert row.split()[-1] == "-"
+    card = next(c for c in plan_cards(found) if c.id == "losses")
+    assert card.table is not None
+    assert "Latvian" not in card.table["Language"].to_list()
+    assert any("Latvian" in note for note in card.notes)
+    assert "2 of 3" not in card.sentence

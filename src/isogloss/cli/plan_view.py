@@ -204,19 +204,21 @@ def _language_rows(answer: Plan) -> tuple[list[str], list[list[str]]]:
         between = f"{unsure.level:.0%}"
         headers.insert(3, f"best share, {between}")
         headers.append(f"loss, {between}")
+    left_out = {code for code, out in zip(answer.languages, answer.left_out, strict=True) if out}
     for row in answer.summary().to_dicts():
+        trained = row["language"] not in left_out
         cells = [
             f"{row['name'].removeprefix('Standard ')} ({row['language']})",
             row["evidence"],
             _share(row["share"]),
-            format_quantity(row["tokens"]) if row["tokens"] >= 1 else "0",
+            format_quantity(row["tokens"]) if trained and row["tokens"] >= 1 else "0",
             format_quantity(row["text"]),
             f"{row['epochs']:.2f}",
-            f"{row['loss']:.4f}",
+            f"{row['loss']:.4f}" if trained else "-",
         ]
         if unsure is not None:
-            cells.insert(3, f"{percent(row['share_low'])} - {percent(row['share_high'])}")
-            cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}")
+            cells.insert(3, f"{_share(row['share_low'])} - {_share(row['share_high'])}")
+            cells.append(f"{row['loss_low']:.3f} - {row['loss_high']:.3f}" if trained else "-")
         rows.append(cells)
     return headers, rows
 

@@ -25,6 +25,8 @@ from isogloss.planning.uncertainty import Uncertainty
 from isogloss.units import format_quantity
 
 SCHEMA = 1
+# What a search leaves of no share.
+NO_SHARE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class Plan:
     """Of the languages that have several, or one of a quality, in the order of the question."""
     phases: tuple[PhaseRow, ...] = ()
     """The mixture of each phase, where the question has phases; `shares` are of the whole run."""
+
+    @property
+    def left_out(self) -> np.ndarray:
+        """Languages of weight 0 that the plan has no use for `(K,)`: their losses are a uniform guess's."""
+        return (self.weights == 0) & (self.shares < NO_SHARE)
 
     def __repr__(self) -> str:
         return (

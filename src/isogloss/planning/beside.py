@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isogloss.errors import InputError
-from isogloss.planning.answer import Plan
+from isogloss.planning.answer import NO_SHARE, Plan
 from isogloss.planning.given_savings import Estimate, estimate
 from isogloss.planning.given_words import NOTHING
 from isogloss.planning.plan import DRAWS, LEVEL, plan
@@ -20,8 +20,6 @@ from isogloss.units import format_quantity
 SCHEMA = 1
 STAGES = ("planning the first", "planning the second")
 ABSENT = "-"
-# What a search leaves of no share.
-NO_SHARE = 1e-6
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isogloss.planning.beside import NO_SHARE
+from isogloss.planning.answer import NO_SHARE
 from isogloss.report.card import Card
 from isogloss.report.plan_dots import changes_dots, in_words, shares_dots
 from isogloss.report.plan_evidence import evidence_card

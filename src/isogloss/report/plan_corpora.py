@@ -28,7 +28,7 @@ def corpora_card(plan: Plan) -> Card:
             "Epochs": [r.epochs for r in rows],
             "Epoch cap": [r.max_epochs for r in rows],
             "Effective tokens": [r.effective for r in rows],
-            "Evidence for the text": [r.evidence for r in rows],
+            "Evidence": [r.evidence for r in rows],
         }
     )
     return Card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,8 @@ class Row:
     """Of the plan's loss over the draws, where there are draws."""
 
 
-def all_rows(plan: Plan) -> list[Row]:
-    """One row per language, the largest share first."""
+def all_rows(plan: Plan, order: Iterable[int] | None = None) -> list[Row]:
+    """One row per language, or per place in `order`; by default the largest share first."""
     names = language_names(plan.languages)
     capped = at_cap(plan)
     unsure = plan.uncertainty
@@ -59,7 +60,7 @@ def all_rows(plan: Plan) -> list[Row]:
             naive_losses={MIXTURES[a.name]: float(a.loss[i]) for a in plan.alternatives},
             loss_bounds=None if bounds is None else (float(bounds[i, 0]), float(bounds[i, 1])),
         )
-        for i in by_share(plan)
+        for i in (by_share(plan) if order is None else order)
     ]
 
 

@@ -93,10 +93,15 @@ def numbers_card(plan: Plan) -> Card:
         table=table,
         formats={c: "number" for c in table.columns if c == "Value" or c.endswith("draws")},
         notes=(
-            f"Loss is {plan.loss_unit}. {aim_of(plan)}: {plan.criterion.unit}. "
+            f"Loss is {plan.loss_unit}. {_own_unit(plan)}"
             f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
     )
+
+
+def _own_unit(plan: Plan) -> str:
+    """Of what the plan makes small, where it is not that of losses."""
+    return "" if plan.criterion.unit == plan.loss_unit else f"{aim_of(plan)}: {plan.criterion.unit}. "
 
 
 def _intervals(plan: Plan) -> dict[str, list[str]]:
@@ -132,11 +137,11 @@ def mixture_card(plan: Plan) -> Card:
             "Code": [plan.languages[i] for i in order],
             "Share, %": plan.shares[order],
             **_bounds(plan, "shares", "Best", percent, order),
-            "Tokens seen": (plan.shares * plan.D)[order],
+            "Tokens seen": np.where(plan.left_out, 0.0, plan.shares * plan.D)[order],
             "Text available, tokens": plan.text[order],
             "Epochs": plan.epochs[order],
             "Epoch cap": plan.epoch_caps[order],
-            "Evidence for the text": [plan.kind_of(f"text.{plan.languages[i]}") for i in order],
+            "Evidence": [plan.kind_of(f"text.{plan.languages[i]}") for i in order],
         }
     )
     notes = (
@@ -177,7 +182,7 @@ def _bounds(
 
 def loss_card(plan: Plan) -> Card:
     names = language_names(plan.languages)
-    order = by_share(plan)
+    order = np.array([i for i in by_share(plan) if not plan.left_out[i]])
     columns = {MIXTURES[a.name]: a.loss[order] for a in plan.alternatives}
     table = pl.DataFrame(
         {
@@ -195,11 +200,12 @@ def loss_card(plan: Plan) -> Card:
         id="losses",
         title="Expected loss per language",
         sentence=_loss_sentence(plan, names),
-        chart=losses_chart(all_rows(plan)),
+        chart=losses_chart(all_rows(plan, order)),
         table=table,
         notes=(
             "Losses of different languages are not on one scale: compare marks within a row, not rows.",
             *_loss_bars(plan),
+            *_helpers_left_out(plan, names),
         ),
         formats={**dict.fromkeys(losses, "loss"), **dict.fromkeys(spans, "number"), "Weight, %": "percent"},
     )
@@ -275,17 +281,18 @@ def _loss_sentence(plan: Plan, names: dict[str, str]) -> str:
     """The plan against the best naive mixture that keeps to the caps, language by language."""
     allowed = [a for a in plan.alternatives if not a.over_cap] or list(plan.alternatives)
     rival = min(allowed, key=lambda a: a.objective)
-    change = plan.loss / rival.loss - 1
+    change = (plan.loss / rival.loss - 1)[plan.weights > 0]
+    codes = [code for code, weight in zip(plan.languages, plan.weights, strict=True) if weight > 0]
     name = MIXTURES[rival.name]
     kept = " that keeps to the epoch caps" if not rival.over_cap else ""
     better, worse = change < -5e-5, change > 5e-5
     parts = []
     if better.any():
         i = int(np.argmin(change))
-        parts.append(f"lowers {_whose(better, names[plan.languages[i]], change[i])}")
+        parts.append(f"lowers {_whose(better, names[codes[i]], change[i])}")
     if worse.any():
         i = int(np.argmax(change))
-        parts.append(f"raises {_whose(worse, names[plan.languages[i]], change[i])}")
+        parts.append(f"raises {_whose(worse, names[codes[i]], change[i])}")
     return f"Against {name}, the best naive mixture{kept}, the plan {' and '.join(parts) or 'changes no loss'}."
 
 
@@ -295,6 +302,11 @@ def _whose(which: np.ndarray, name: str, change: float) -> str:
     return (
         f"the loss of {int(which.sum())} of {len(which)} languages (most for {name}, {per_cent(change, signed=True)})"
     )
+
+
+def _helpers_left_out(plan: Plan, names: dict[str, str]) -> list[str]:
+    codes = [names[c] for c, out in zip(plan.languages, plan.left_out, strict=True) if out]
+    return [f"Of weight 0, given no tokens and not shown: {listed(codes)}."] if codes else []
 
 
 def _loss_bars(plan: Plan) -> list[str]:

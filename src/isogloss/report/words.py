@@ -65,6 +65,8 @@ def times(epochs: float) -> str:
     """4.0, 12, 0.023: how often a text is seen."""
     if epochs >= 9.95:
         return f"{epochs:,.0f}"
+    if epochs < 1e-4:
+        return "0"
     return f"{epochs:.1f}" if epochs >= 0.95 else f"{epochs:.2g}"
 
 

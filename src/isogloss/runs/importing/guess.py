@@ -89,23 +89,28 @@ def _losses(found: Survey, out: list[str], missing: list[str]) -> None:
         out += [f"# Metrics: {shown}", '# "eval/{language}/loss" = "nats/token"']
     language = next((k for k in found.settings if _tail(k) in ("language", "lang", "target_language")), None)
     for loss in losses:
-        out += _loss_lines(loss, language, missing)
+        errors = all(f"{metric}_stderr" in found.metrics for metric in loss.metrics)
+        out += _loss_lines(loss, language, errors, missing)
     out.append("")
 
 
-def _loss_lines(loss: LossGuess, language: str | None, missing: list[str]) -> list[str]:
+def _loss_lines(loss: LossGuess, language: str | None, errors: bool, missing: list[str]) -> list[str]:
     unit = quoted(loss.unit) if loss.unit else '""'
+    more = f", stderr = {quoted(loss.name + '_stderr')}" if errors else ""
     if loss.unit is None:
         missing.append(f"the unit of {loss.name}: {loss.why}")
     ask = f"fill in the unit: {loss.why}" if loss.unit is None else f"{loss.unit}: {loss.why}"
     if loss.many:
         names = dict.fromkeys(loss.languages)
         shown = ", ".join(list(names)[:6]) + (" ..." if len(names) > 6 else "")
-        return [f"# {len(names)} names: {shown}; {ask}", f"{key(loss.name)} = {unit}"]
+        return [
+            f"# {len(names)} names: {shown}; {ask}",
+            f"{key(loss.name)} = {{ unit = {unit}{more} }}" if more else f"{key(loss.name)} = {unit}",
+        ]
     if language is not None:
-        return [f"# {ask}", f"{key(loss.name)} = {{ language_from = {quoted(language)}, unit = {unit} }}"]
+        return [f"# {ask}", f"{key(loss.name)} = {{ language_from = {quoted(language)}, unit = {unit}{more} }}"]
     missing.append(f"the language of {loss.name}")
-    return [f"# fill in the language; {ask}", f'{key(loss.name)} = {{ language = "", unit = {unit} }}']
+    return [f"# fill in the language; {ask}", f'{key(loss.name)} = {{ language = "", unit = {unit}{more} }}']
 
 
 def _tokens(found: Survey, out: list[str], missing: list[str]) -> None:
@@ -124,7 +129,10 @@ def _tokens(found: Survey, out: list[str], missing: list[str]) -> None:
             out.append(f"total = {quoted(total)}  # D of runs with one evaluation")
         else:
             missing.append("D: no counter of tokens among the metrics, and no batch size in the settings")
-            out.append('# metric = "train/tokens", or per_step = "batch_size * seq_len" for steps x batch tokens')
+            out.append('# metric = "train/tokens", or per_step = "batch_size * seq_len" for steps x batch tokens,')
+            out.append(
+                '# or total = "tokens_trained", a setting or a number such as "100B", of runs with one evaluation'
+            )
     steps = _best(found, (n for n, f in found.metrics.items() if _tail(n) in _STEPS and 2 * f.rising > f.runs))
     if per_step and not counter and steps:
         # The tracker's own step may count calls of its log.
