@@ -1,6 +1,6 @@
 """Whether a plan's intervals hold the truth, and whether its regret falls as own runs are added, on simulated truths.
 
-    python benchmarks/calibration.py [--truths 50] [--fits] [--quick]
+    python benchmarks/calibration.py [--truths 100] [--fits] [--quick]
 
 Truths come from two places. "claimed": draws of laws and transfer weights as the plan without runs makes them, so that
 the plan is right about what it does not know. "other": one of the laws of ATLAS's table C.1 for each language, changed
@@ -261,7 +261,7 @@ def rows_of(counts: Sequence[int], number: int, road: Road) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--truths", type=int, default=50)
+    parser.add_argument("--truths", type=int, default=100)
     parser.add_argument("--fits", action="store_true", help="fit the runs alone; into a file of its own")
     parser.add_argument("--quick", action="store_true", help="three truths and 10 runs at most, nothing written")
     options = parser.parse_args()
