@@ -110,7 +110,7 @@ def test_own_accelerators() -> None:
 @pytest.mark.parametrize(
     ("own", "words"),
     [
-        ({"MyChip": {"peak_flop": 1}}, ["accelerators.MyChip", "peak_flop", "missing"]),
+        ({"MyChip": {"peak_flop": 1}}, ["accelerators.MyChip", "peak_flop", "Did you mean 'peak_flops'"]),
         ({"MyChip": {"peak_flops": 1e14, "memry": 1}}, ["'memry'", "'memory'"]),
         ({"MyChip": {"peak_flops": "fast"}}, ["accelerators.MyChip.peak_flops", "'fast'"]),
         ({"MyChip": 4e14}, ["accelerators.MyChip"]),

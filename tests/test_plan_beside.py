@@ -49,6 +49,20 @@ def test_the_same_draws_judge_both(paired: Beside) -> None:
     assert paired.mean.high < 0
 
 
+def test_losses_in_two_units_are_not_compared(tmp_path: Path) -> None:
+    rows = "run,N,D,share_est,share_eng,target,loss\n"
+    rows += "".join(f"r{i},{n}e6,{50 * n}e6,{p},{1 - p},est,{3 + 9 / n:.3f}\n" for i, (n, p) in enumerate(RUNS))
+    (tmp_path / "runs.csv").write_text(rows)
+    found = beside(TWO, {**TWO, "runs": str(tmp_path / "runs.csv")}, names=("before", "after"), draws=10)
+    assert not found.paired
+    assert found.mean is None
+    assert [row.better for row in found.languages] == [None, None]
+    assert any("different units" in note for note in found.notes)
+
+
+RUNS = [(10, 1.0), (20, 1.0), (40, 1.0), (10, 0.5), (20, 0.5), (40, 0.5)]
+
+
 def test_pairing_narrows_the_change(paired: Beside) -> None:
     """What both plans do not know alike cancels: the change is surer than either loss."""
     row = next(r for r in paired.languages if r.code == "ekk_Latn")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from isogloss.errors import InputError
 from isogloss.laws import Chinchilla, atlas_per_language
 from isogloss.planning import Plan, plan
 from isogloss.planning.cost import Cost
+from isogloss.planning.evidence import ground
 from isogloss.planning.hardware import max_trainable_params
+from isogloss.planning.question import read_question
 
 THREE = ["Estonian", "Latvian", "English"]
 HOUR = 989e12 * 3600 * 0.4
@@ -164,3 +168,29 @@ def test_losses_that_no_budget_reaches(budget: dict[str, Any], says: str) -> Non
 def test_a_target_is_an_objective_of_its_own() -> None:
     with pytest.raises(InputError, match="objective of its own"):
         ask({"loss": 0.95}, objective={"languages": "worst"})
+
+
+def test_a_target_like_a_language_in_another_unit_is_refused(tmp_path: Path) -> None:
+    runs = pl.DataFrame(
+        [
+            {"run_id": f"{n:g}-{d:g}", "target": "est", "params": n, "tokens": d, "loss": 0.7 * (1 + 300 / n**0.33)}
+            for n in (2e7, 5e7, 1e8)
+            for d in (1e9, 4e9)
+        ]
+    ).with_columns(pl.lit(1.0).alias("share:est"))
+    runs.write_csv(tmp_path / "runs.csv")
+    like = {"like": "English", "params": "300M", "tokens": "10B"}
+    asked: dict[str, Any] = {
+        "budget": {"target": {"Estonian": like}},
+        "languages": {"Estonian": {"tokens": "11B"}},
+        "runs": str(tmp_path / "runs.csv"),
+    }
+    with pytest.raises(InputError, match=r"budget.target.ekk_Latn: the laws are fitted to your runs, in their unit"):
+        plan(asked, draws=0)
+    asked["languages"]["English"] = {"weight": 0}
+    found = plan(asked, draws=0)
+    assert found.cost is not None
+    law = ground(read_question(asked)).law
+    at = found.languages.index("eng_Latn")
+    E, A, alpha, B, beta = (float(np.broadcast_to(getattr(law, n), 2)[at]) for n in ("E", "A", "alpha", "B", "beta"))
+    assert found.cost.targets["ekk_Latn"] == pytest.approx(E + A / 3e8**alpha + B / 1e10**beta)

@@ -137,11 +137,28 @@ def test_evidence_says_which_runs(plans: dict[int, Plan]) -> None:
     for code in CODES:
         assert kinds[f"law.{code}"].kind == kinds[f"transfer.{code}"].kind == "measured"
     assert "60 runs" in kinds["law.ekk_Latn"].source
+    assert kinds["repetition"].kind == "given"
     assert any("off by 0.5%" in said for said in answer.warnings)
     unsure = answer.uncertainty
     assert unsure is not None
     assert "joint draws" in " ".join(unsure.varies)
     assert not any("mean of" in said for said in answer.warnings)
+
+
+def test_evidence_of_weights_and_of_repeats_is_what_they_rest_on(tmp_path: Path) -> None:
+    def kinds(table: pl.DataFrame, **assumed: str) -> dict[str, Any]:
+        answer = ask(tmp_path, table, draws=10, assumptions=assumed)
+        assert answer.uncertainty is not None
+        return {"held": answer.uncertainty.varies[0], **{e.quantity: e for e in answer.evidence}}
+
+    fresh, repeated = (runs(8).with_columns(pl.col("^unique:.*$") * factor) for factor in (1e3, 1e-3))
+    found = kinds(repeated, transfer="none")
+    assert found["transfer.ekk_Latn"].kind != "measured", "no weight was fitted"
+    assert found["repetition"].kind == "measured"
+    assert "lambda = " in found["repetition"].source
+    assert "transfer" not in found["held"]
+    assert "repeats" in found["held"]
+    assert kinds(fresh)["repetition"].kind == "published", "no run repeats its text"
 
 
 def test_a_language_without_runs_keeps_what_was_known(tmp_path: Path) -> None:

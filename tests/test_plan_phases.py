@@ -292,7 +292,7 @@ def test_the_command_shows_phases_and_corpora(tmp_path: Path, capsys: pytest.Cap
     [
         ([{"name": "a", "part": 0.5}, {"name": "b", "part": 0.5}], "their order changes nothing"),
         ([{"name": "a", "part": 0.5, "counts": 2}, {"name": "b", "part": 0.5, "counts": 2}], "order changes nothing"),
-        ([{"name": "a", "part": 1.0, "counts": 2}], "1 phases"),
+        ([{"name": "a", "part": 1.0, "counts": 2}], "1 phase"),
         ([], "0 phases"),
         ([{"name": str(i), "part": 0.25, "counts": 1 + i} for i in range(4)], "4 phases"),
         ([{"name": "a", "part": 0.5}, {"name": "a", "part": 0.5, "counts": 2}], "two phases are called 'a'"),

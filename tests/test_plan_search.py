@@ -247,6 +247,14 @@ def test_risk_is_taken_over_the_draws(risk: Risk) -> None:
     assert found.objective == pytest.approx(expected[risk])
 
 
+@pytest.mark.parametrize("risk", ["quantile", "tail"])
+def test_the_worst_language_over_draws_is_found(risk: str) -> None:
+    """A kink of the worst language meets one of the draws: in 400 rounds some of these searches ended nowhere."""
+    languages = {"Estonian": {"tokens": "10B"}, "Finnish": {"tokens": "50B"}, "Georgian": {"tokens": "8B"}}
+    asked = {"budget": "1e21", "languages": languages, "objective": {"languages": "worst", "risk": risk}}
+    assert plan(asked, draws=20).starts >= 3
+
+
 def test_the_tail_is_the_worst_fifth() -> None:
     assert (tail_weights(np.arange(10.0)) == [0.0] * 8 + [0.5] * 2).all()
     assert tail_weights(np.array([[3.0, 1.0]])).tolist() == [[1.0, 0.0]]

@@ -162,6 +162,13 @@ def test_where_the_text_ends_at_the_checkpoints_size_the_rest_is_not_spent() -> 
     assert "the text lasts for" in start.size_sentence
 
 
+def test_a_much_worse_loss_is_told_in_whole_per_cent() -> None:
+    _, start = started(ask({**OURS, "params": "5M"}, budget="1e21"))
+    assert start.own_size is not None
+    assert f"{100 * start.own_size.excess:.0f} % above" in start.size_sentence
+    assert "e+" not in start.size_sentence.split("From scratch")[1]
+
+
 def test_a_checkpoint_beyond_the_memory_cannot_be_continued() -> None:
     machine = {"gpu": "H100", "gpus": 1, "days": 10}
     asked = ask({**OURS, "params": "20B"}, languages=TWO)

@@ -359,3 +359,9 @@ def test_corpora_are_refused_where_nothing_knows_them() -> None:
         expand_question(asking(), ["Latvian"], draws=0)
     with pytest.raises(InputError, match="text of a quality"):
         design(asking(estonian={"quality": 2}), "1e18")
+
+
+@pytest.mark.parametrize("value", [True, 1e9, 0])
+def test_no_multiplier_beyond_reason(value: Any) -> None:
+    with pytest.raises(InputError, match="quality"):
+        plan({"budget": "1e21", "languages": {"Estonian": {"quality": value}}}, draws=0)

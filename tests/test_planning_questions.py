@@ -106,6 +106,24 @@ BAD: dict[str, tuple[str | bytes | None, list[str]]] = {
     ),
     "zero epochs": (GOOD.replace("weight = 0.5", "max_epochs = 0"), ["languages.English.max_epochs"]),
     "a fit that is not there": (GOOD.replace("weight = 0.5", 'fit = "nowhere"'), ["languages.English.fit", "nowhere"]),
+    "corpus without a name": (
+        GOOD.replace("weight = 0.5", "corpora = [{ tokens = '1B' }]"),
+        ["languages.English.corpora.0.name: missing", 'name = "web"'],
+    ),
+    "one corpus as a table": (
+        GOOD.replace("weight = 0.5", "corpora = { name = 'a', tokens = '1B' }"),
+        ["languages.English.corpora", "no list of tables", "[[languages.<name>.corpora]]"],
+    ),
+    "a target in words": (
+        GOOD.replace('flops = "1e21"', 'target = { Estonian = "good" }'),
+        ["budget.target.Estonian", "'good'", 'like = "English"'],
+    ),
+    "one phase as a table": (GOOD + "[phases]\nname = 'a'", ["phases", "no list of tables", "[[phases]]"]),
+    "a phase's part misspelled": (
+        GOOD + "[[phases]]\nname = 'a'\nshare = 0.5\n[[phases]]\nname = 'b'\npart = 0.5",
+        ["phases.0", "unknown key 'share'"],
+    ),
+    "start as a number": ("start = 5\n" + GOOD, ["start", "5 is no table of keys", "gemma-3-1b"]),
     # limits
     "min shares over 1": (GOOD + "[limits]\nmin_share = 0.6", ["sum to 1.2, above 1"]),
     "max_params too small": (GOOD + "[limits]\nmax_params = '2M'", ["max_params 2M"]),
@@ -127,6 +145,12 @@ def test_bad_questions_name_file_and_key(case: str, tmp_path: Path) -> None:
         assert part in message
     assert len(message.splitlines()) <= 3, "one message and one hint"
     assert {p.name for p in tmp_path.iterdir()} <= {"question.toml"}
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "question.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert list(read_question(path).languages) == ["ekk_Latn", "eng_Latn"]
 
 
 def test_a_folder_is_no_question(tmp_path: Path) -> None:

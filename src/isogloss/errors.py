@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+_rewrites: list[Callable[[str], str]] = []
+
+
+def rewrite_places(how: Callable[[str], str]) -> None:
+    """From now on messages go through `how`: local copies of remote objects are told by their URLs."""
+    _rewrites.append(how)
 
 
 class InputError(ValueError):
@@ -14,6 +21,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None):
+        for how in _rewrites:
+            what, where, hint = how(what), where and how(where), hint and how(hint)
         self.what, self.where, self.hint = what, where, hint
         message = f"{where}: {what}" if where else what
         super().__init__(f"{message}\n  {hint}" if hint else message)

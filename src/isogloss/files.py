@@ -12,25 +12,31 @@ from pathlib import Path
 from typing import Any
 
 from isogloss.errors import InputError
+from isogloss.stores import check_target, send, text_with_urls, workplace
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`, which takes its name when the block ends without error."""
+    """Yields a temporary path beside `path`, which takes its name when the block ends without error, and is sent to
+    its store if `path` is the place of a URL."""
     _need_parent(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    check_target(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=workplace(path))
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        text_with_urls(temporary)
         temporary.replace(path)
+        send(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_folder(path: Path, *, marker: str) -> None:
     """InputError if `new_folder` would refuse `path`: ask before long work, not after it."""
+    check_target(path, marker=marker)
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     if not nearest.is_dir():
         raise InputError(f"{nearest} is a file", hint="Choose another folder with -o.")
@@ -50,17 +56,20 @@ def new_folder(path: Path, *, marker: str) -> Iterator[Path]:
     """
     check_folder(path, marker=marker)
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=workplace(path)))
     try:
         yield temporary
         _open_to_others(temporary)
+        for file in temporary.rglob("*"):
+            text_with_urls(file)
         if path.is_dir():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=workplace(path)))
             path.replace(old)
             temporary.replace(path)
             shutil.rmtree(old)
         else:
             temporary.replace(path)
+        send(path, last=marker)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -78,6 +87,7 @@ def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{path} is of no known kind", hint=f"Name it with {' or '.join(suffixes)}.")
     _need_parent(path)
+    check_target(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from isogloss.cli.output import Json, console, percent, print_json, print_table, print_warnings, progress_bar
 from isogloss.errors import InputError
+from isogloss.stores import url_of
 
 if TYPE_CHECKING:
     from isogloss.planning.design_answer import Design
@@ -80,6 +81,8 @@ def design(
 
 def _check_folder(folder: Path, text: Path | None) -> None:
     """What would be refused after the work is refused before it."""
+    if url_of(folder) is not None:
+        raise InputError("is remote, and a study runs in a local folder", where=str(folder), hint="Choose one with -o.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", hint="Choose another folder with -o.")
     if (folder / "study.toml").exists():

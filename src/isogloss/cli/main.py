@@ -23,6 +23,9 @@ from isogloss.cli.runs import runs
 from isogloss.cli.study import study
 from isogloss.cli.transfer import transfer
 from isogloss.errors import FitError, InputError, PlanError
+from isogloss.stores import mirrored_argument, refuse, shown
+
+_COPY = "Copy it here first (aws s3 cp, gcloud storage cp); fit, runs and transfer read its tables where they are."
 
 app = App(
     name="isogloss",
@@ -45,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line."""
     try:
+        # Before anything takes them for paths: pathlib makes s3:/bucket of s3://bucket.
+        _refuse_remote(arguments)
+        if list(arguments[:2]) != ["runs", "import"]:
+            arguments = [mirrored_argument(a) for a in arguments]
         answer = app(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
@@ -62,6 +69,17 @@ def run(arguments: Sequence[str]) -> int:
     return answer if type(answer) is int else 0
 
 
+def _refuse_remote(arguments: Sequence[str]) -> None:
+    """For studies and imports, which go on in a folder over hours."""
+    first, second = [*arguments, "", ""][:2]
+    if first == "study":
+        refuse(arguments[1:], "is remote, and studies run in a local folder", _COPY)
+    if (first, second) == ("runs", "import"):
+        # Trackers have addresses of their own.
+        stores = [a for a in arguments[2:] if not a.startswith(("http://", "https://"))]
+        refuse(stores, "is remote, and imports read and write local folders", _COPY)
+
+
 def _say(message: str, code: int) -> int:
-    print(f"isogloss: {message}", file=sys.stderr)
+    print(shown(f"isogloss: {message}"), file=sys.stderr)
     return code

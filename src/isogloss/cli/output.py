@@ -14,17 +14,26 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from isogloss.stores import shown
+
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 
 
 def console() -> Console:
-    return Console(highlight=False)
+    return _Console(highlight=False)
+
+
+class _Console(Console):
+    """Remote places go by their URLs."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(shown(o) if isinstance(o, str) else o for o in objects), **options)
 
 
 def print_json(answer: Any) -> None:
     from isogloss.files import finite
 
-    print(json.dumps(finite(answer), indent=1, ensure_ascii=False))
+    print(shown(json.dumps(finite(answer), indent=1, ensure_ascii=False)))
 
 
 def print_table(
@@ -41,7 +50,7 @@ def print_table(
         table.add_column(header, justify=justify, overflow="fold", no_wrap=header in whole)
     for row in rows:
         # Names such as tau[eng_Latn] are not markup.
-        table.add_row(*map(escape, row))
+        table.add_row(*(escape(shown(cell)) for cell in row))
     console().print(table)
 
 

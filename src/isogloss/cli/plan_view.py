@@ -28,11 +28,14 @@ def print_plan(answer: Plan) -> None:
 
     unsure = answer.uncertainty
     title = f"{answer.title}: " if answer.title else ""
-    _say(f"{title}train {_size(answer)} ({answer.C:.3g} FLOPs, {answer.D / answer.N:.3g} tokens per parameter)", "bold")
+    _say(
+        f"{title}train {_size(answer)} ({answer.C:.3g} FLOPs, {_ratio(answer.D / answer.N)} tokens per parameter)",
+        "bold",
+    )
     for line in costs(answer):
         _say(_typed(line))
     if unsure is not None:
-        _say(_how_sure(unsure, answer.criterion.of_draw))
+        _say(_how_sure(answer, unsure))
     if answer.parts is not None:
         _say(_typed(parts_words(answer)))
     _say(f"Evidence for N, D and the shares: {answer.kind_of('N')}")
@@ -58,7 +61,7 @@ def print_given(answer: GivenPlan) -> None:
 
     _say(
         f"Your plan: {format_quantity(answer.N)} parameters on {format_quantity(answer.D)} tokens "
-        f"({answer.C:.3g} FLOPs, {answer.D / answer.N:.3g} tokens per parameter)",
+        f"({answer.C:.3g} FLOPs, {_ratio(answer.D / answer.N)} tokens per parameter)",
         "bold",
     )
     _say(f"It should reach a mean loss of {number(answer.mean_loss.value)}{_draws_between(answer)}.")
@@ -91,7 +94,7 @@ def print_beside(answer: Beside) -> None:
         ["parameters N", format_quantity(a.N), format_quantity(b.N)],
         ["tokens D", format_quantity(a.D), format_quantity(b.D)],
         ["compute C, FLOPs", f"{a.C:.3g}", f"{b.C:.3g}"],
-        ["tokens per parameter", f"{a.D / a.N:.3g}", f"{b.D / b.N:.3g}"],
+        ["tokens per parameter", _ratio(a.D / a.N), _ratio(b.D / b.N)],
         ["languages", str(len(a.languages)), str(len(b.languages))],
         ["mean expected loss", *(number(float(p.weights @ p.loss)) for p in (a, b))],
     ]
@@ -169,28 +172,27 @@ def _typed(words: str) -> str:
     return words.replace("\u2212", "-").replace("\u00a0", " ")
 
 
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def _size(answer: Plan) -> str:
     from isogloss.units import format_quantity
 
     return f"{format_quantity(answer.N)} parameters on {format_quantity(answer.D)} tokens"
 
 
-def _how_sure(unsure: Uncertainty, aim: str) -> str:
+def _how_sure(answer: Plan, unsure: Uncertainty) -> str:
+    from isogloss.report.plan_answer import flat_ends
     from isogloss.units import format_quantity
 
-    N, D, regret, flat = (
-        unsure.interval(unsure.N),
-        unsure.interval(unsure.D),
-        unsure.interval(unsure.regret),
-        unsure.flat(),
-    )
-    least = "or less " if flat.open_low else ""
-    most = " or more" if flat.open_high else ""
+    N, D, regret = unsure.interval(unsure.N), unsure.interval(unsure.D), unsure.interval(unsure.regret)
+    smallest, largest = flat_ends(answer, format_quantity)
     return (
         f"{unsure.level:.0%} of {unsure.count} draws have their best size between {format_quantity(N.low)} and "
         f"{format_quantity(N.high)} parameters, on {format_quantity(D.low)} to {format_quantity(D.high)} tokens.\n"
-        f"Any size from {format_quantity(flat.low)} {least}to {format_quantity(flat.high)}{most} has a {aim} within "
-        f"{flat.within:.1%} of the least; this plan loses {_percent(regret.median)} "
+        f"Any size from {smallest} to {largest} has a {answer.criterion.of_draw} within "
+        f"{unsure.flat().within:.1%} of the least; this plan loses {_percent(regret.median)} "
         f"({_percent(regret.low)} to {_percent(regret.high)}) against each draw's own best."
     )
 

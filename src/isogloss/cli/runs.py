@@ -6,7 +6,9 @@ from cyclopts import App
 
 from isogloss.cli.runs_import import import_
 from isogloss.cli.runs_lint import lint
+from isogloss.cli.runs_show import show
 
 runs = App(name="runs", help="Look at a table of runs before fitting it.", result_action="return_value")
 runs.command(import_, name="import")
 runs.command(lint)
+runs.command(show)

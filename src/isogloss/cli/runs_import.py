@@ -45,16 +45,19 @@ def import_(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.runs.importing import guess_mapping, import_runs, open_source
+    from isogloss.runs.importing import guess_mapping, import_runs, open_source, other_kinds
 
     if guess:
         opened = open_source(source)
+        others = other_kinds(source)
         with progress_bar() as progress:
             found = guess_mapping(opened, progress=progress)
         if json:
             print_json({"source": opened.said, "mapping": found.toml, "missing": found.missing})
         else:
             print(found.toml)
+            if others:
+                print(f"isogloss: {others}", file=sys.stderr)
             for what in found.missing:
                 print(f"isogloss: to be filled in: {what}", file=sys.stderr)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from isogloss.cli.output import Json, console, print_json, print_table, print_warnings
 from isogloss.cli.parsing import name_values
 from isogloss.errors import InputError
+from isogloss.stores import local
 
 if TYPE_CHECKING:
     from isogloss.runs.lint import Finding, LintReport
@@ -54,6 +56,7 @@ def lint(
 
     if output is not None and not fix:
         raise InputError("writes only with --fix", where="--output", hint="Add --fix, or leave -o out.")
+    path = local(path)
     out = output or path.with_name(f"{path.stem}-fixed")
     if fix:
         check_output(path, out)
@@ -80,7 +83,7 @@ def lint(
 
 def _print(report: LintReport) -> None:
     out = console()
-    left = f"{len(report.left_out)} left out"
+    left = f"{report.dropped} left out"
     out.print(f"{report.rows} rows to fit, {left}, loss in {report.unit}", markup=False, soft_wrap=True)
     for finding in report.findings:
         out.print(f"{finding.severity:<8}", end="", style=_STYLES[finding.severity])
@@ -107,6 +110,12 @@ def _where(finding: Finding, most: int = 6) -> str:
     names = [*map(str, finding.rows)] or list(finding.runs)
     if not names:
         return "the table as a whole"
-    kind = ("row" if finding.rows else "run") + ("s" if len(names) > 1 else "")
+    if finding.count > len(finding.rows) and finding.runs:
+        # Of millions of rows the first ones say less than their runs.
+        return f"{finding.count} rows of {_listed('run', finding.runs, most)}"
+    return _listed("row" if finding.rows else "run", names, most)
+
+
+def _listed(kind: str, names: Sequence[str], most: int) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{kind} {', '.join(names[:most])}{more}"
+    return f"{kind}{'s' if len(names) > 1 else ''} {', '.join(names[:most])}{more}"

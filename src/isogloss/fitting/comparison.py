@@ -13,6 +13,7 @@ import polars as pl
 from isogloss.files import finite, new_folder
 from isogloss.fitting.ranking import Ranked
 from isogloss.fitting.splits import NotGiven
+from isogloss.stores import mirrored
 
 SCHEMA = 1
 MARKER = "compare.json"
@@ -113,7 +114,7 @@ class Comparison:
 
     def save(self, folder: str | Path, *, pages: Mapping[str, str] | None = None) -> Path:
         """Write compare.json, predictions.parquet and `pages` (file name to text) into `folder`, whole or not."""
-        path = Path(folder)
+        path = mirrored(folder)
         with new_folder(path, marker=MARKER) as temporary:
             (temporary / MARKER).write_text(json.dumps(finite(self.to_dict()), indent=1), encoding="utf-8")
             self.predictions.write_parquet(temporary / "predictions.parquet")

@@ -16,6 +16,7 @@ from isogloss.fitting.result import Fit
 from isogloss.fitting.store import load_fit, save_fit
 from isogloss.runs import LeftOut
 from isogloss.runs.names import canonical_name
+from isogloss.stores import local, mirrored
 
 SCHEMA = 1
 MARKER = "fit.json"
@@ -103,7 +104,7 @@ class LanguageFits:
 
     def save(self, folder: str | Path, *, pages: Mapping[str, str] | None = None) -> Path:
         """Write fit.json, and a folder of `Fit.save` for each language, whole or not at all."""
-        path = Path(folder)
+        path = mirrored(folder)
         everything = self.to_dict()
         kept = {k: v for k, v in everything.items() if k not in ("languages", "typical")}
         kept["languages"] = list(self.fits)
@@ -121,7 +122,7 @@ class LanguageFits:
 
 def load_languages(folder: str | Path) -> LanguageFits:
     """Read what `LanguageFits.save` wrote. Raises InputError if it is not whole, damaged, or of another schema."""
-    path = Path(folder)
+    path = Path(local(folder))
     try:
         saved = json.loads((path / MARKER).read_text(encoding="utf-8"))
         if saved["schema"] != SCHEMA:

@@ -21,6 +21,7 @@ from isogloss.laws import get_law
 from isogloss.laws.base import Law
 from isogloss.laws.own import load_law
 from isogloss.runs import LeftOut
+from isogloss.stores import local, mirrored
 
 MARKER = "fit.json"
 FILES = (MARKER, "draws.parquet", "rows.parquet")
@@ -28,7 +29,7 @@ FILES = (MARKER, "draws.parquet", "rows.parquet")
 
 def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = None) -> Path:
     """Write the fit into `folder`, with `pages` (file name to text) beside it, whole or not at all."""
-    path = Path(folder)
+    path = mirrored(folder)
     with new_folder(path, marker=MARKER) as temporary:
         (temporary / MARKER).write_text(json.dumps(finite(fit.to_dict()), indent=1), encoding="utf-8")
         names = [e.name for e in fit.coefficients]
@@ -42,7 +43,7 @@ def save_fit(fit: Fit, folder: str | Path, *, pages: dict[str, str] | None = Non
 
 def load_fit(folder: str | Path) -> Fit:
     """Read a fit that `Fit.save` wrote. Raises InputError if it is not whole, damaged, or of another schema."""
-    path = Path(folder)
+    path = Path(local(folder))
     _refuse_several(path)
     for name in FILES:
         if not (path / name).is_file():

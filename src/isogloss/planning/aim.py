@@ -14,7 +14,7 @@ from isogloss.planning.constraints import Box, feasible
 from isogloss.planning.draws import Drawn
 from isogloss.planning.evidence import Ground
 from isogloss.planning.goal import Goal
-from isogloss.planning.known_laws import known_laws
+from isogloss.planning.known_laws import NAMES, known_laws
 from isogloss.planning.question import LanguageNeed, Objective, Question
 from isogloss.planning.slopes import Laws, Problem
 from isogloss.planning.target import Coefficients, compute_for_loss, target_losses
@@ -53,7 +53,8 @@ def spending(asked: Question, basis: Ground, box: Box, seed: int) -> Spending:
         goals, goal = {"mean": budget.loss}, Goal(basis.weights)
         wanted, floor = budget.loss, float(basis.weights @ floor)
     else:
-        goals = target_losses(budget.target or {}, lambda code: _law_of(code, asked))
+        _refuse_other_units(asked)
+        goals = target_losses(budget.target or {}, lambda code: _law_of(code, asked, basis))
         _refuse_below(goals, basis, floor)
         # The worst part of its target that any language reaches; 1 and less is all of them.
         goal, wanted, floor = _towards(goals, basis), 1.0, None
@@ -130,10 +131,34 @@ def _towards(goals: Mapping[str, float], basis: Ground) -> Goal:
     return Goal(counted / counted.sum(), 1 / np.where(counted, wanted, 1.0), worst=True)
 
 
-def _law_of(code: str, asked: Question) -> Coefficients:
-    need = asked.languages.get(code, LanguageNeed())
-    E, A, alpha, B, beta = known_laws(asked.model_copy(update={"languages": {code: need}})).values[0]
-    return float(E), float(A), float(alpha), float(B), float(beta)
+def _law_of(code: str, asked: Question, basis: Ground) -> Coefficients:
+    """Of the plan itself where the language is in it: own runs have moved those laws, and set their unit."""
+    if code in basis.languages:
+        at = basis.languages.index(code)
+        E, A, alpha, B, beta = (float(np.broadcast_to(getattr(basis.law, n), basis.U.shape)[at]) for n in NAMES)
+    else:
+        known = known_laws(asked.model_copy(update={"languages": {code: LanguageNeed()}}))
+        E, A, alpha, B, beta = known.values[0].tolist()
+    return E, A, alpha, B, beta
+
+
+def _refuse_other_units(asked: Question) -> None:
+    """InputError for a target like a language whose law is in another unit, as far as that can be told."""
+    for code, target in (asked.budget.target or {}).items():
+        if target.like is None or target.like == code:
+            continue
+        like = asked.languages.get(target.like)
+        own, theirs = asked.languages[code].fit is not None, like is not None and like.fit is not None
+        if asked.runs is not None and like is None:
+            why = f"the laws are fitted to your runs, in their unit, and that of {target.like} is published in another"
+            hint = f"Add {target.like} to the languages (weight = 0 will do), or give the loss itself."
+        elif own != theirs:
+            fitted, published = (code, target.like) if own else (target.like, code)
+            why = f"the law of {fitted} is your fit's, in its unit, and that of {published} is published in another"
+            hint = f"Name a fit of {published} too, or give the loss itself."
+        else:
+            continue
+        raise InputError(why, where=f"budget.target.{code}", hint=hint)
 
 
 def _refuse_below(goals: Mapping[str, float], basis: Ground, floor: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from isogloss.errors import PlanError
 from isogloss.laws import Atlas, saturated
 from isogloss.numerics import jax, jnp
 from isogloss.planning.constraints import Box, into_box
-from isogloss.planning.descent import GAIN, VIOLATION, plans_of, search
+from isogloss.planning.descent import GAIN, PHASED_ROUNDS, VIOLATION, plans_of, search
 from isogloss.planning.draws import Drawn
 from isogloss.planning.goal import Goal, PointTask, Risk, RiskTask, Task
 from isogloss.planning.slopes import CAP_SHARPNESS, Laws, Problem
@@ -209,7 +209,10 @@ class Allocator:
         """The nearest optima from log tokens x `(n, K)`, at sizes N `(n,)` where given; None if a limit is broken."""
         # A size need not be met exactly: what counts is the best mixture at the size that is reported.
         met = VIOLATION if N is None else NEAR
-        found = search(self._task(len(x)), x, box, N=N, gain=gain, met=met)
+        # Over draws every draw has kinks of its own, and a search walks along them.
+        found = search(
+            self._task(len(x)), x, box, N=N, gain=gain, met=met, rounds=None if self.drawn is None else PHASED_ROUNDS
+        )
         sizes, shares = plans_of(found.x, self.problem, box)
         loss, objective = self._losses(sizes, shares), self._objectives(sizes, shares)
         phases = box.phases

@@ -22,6 +22,7 @@ from isogloss.planning.phases import PhaseRow
 from isogloss.planning.plan_choices import PlanChoices
 from isogloss.planning.starting_answer import Start
 from isogloss.planning.uncertainty import Uncertainty
+from isogloss.stores import mirrored
 from isogloss.units import format_quantity
 
 SCHEMA = 1
@@ -184,6 +185,6 @@ class Plan:
 
     def save(self, path: str | Path) -> Path:
         """Write the plan as JSON, whole or not at all."""
-        path = Path(path)
+        path = mirrored(path)
         write_text(path, json.dumps(finite(self.to_dict()), indent=1, ensure_ascii=False) + "\n")
         return path

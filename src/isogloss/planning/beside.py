@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from isogloss.errors import InputError
 from isogloss.planning.answer import NO_SHARE, Plan
 from isogloss.planning.given_savings import Estimate, estimate
 from isogloss.planning.given_words import NOTHING
+from isogloss.planning.kinds import some
 from isogloss.planning.plan import DRAWS, LEVEL, plan
 from isogloss.planning.question import Question, read_question
 from isogloss.units import format_quantity
@@ -42,7 +43,7 @@ class LanguageBeside:
     change: Estimate
     """Of the loss from the first plan to the second, relative."""
     better: str | None
-    """The name of the plan with the lower loss; None where the interval of the change holds zero."""
+    """The name of the plan with the lower loss; None where the interval of the change holds zero or units differ."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -113,9 +114,10 @@ def beside(
     say(STAGES[1])
     b = plan(asked[1], **options)
     paired = _same_draws(*asked)
-    rows = _languages(names, a, b, paired, level, seed)
+    units = _other_units(asked, a, b)
+    rows = [replace(r, better=None) if r.code in units else r for r in _languages(names, a, b, paired, level, seed)]
     mean = None
-    if set(a.languages) == set(b.languages) and np.allclose(a.weights, b.weights, rtol=1e-9):
+    if not units and set(a.languages) == set(b.languages) and np.allclose(a.weights, b.weights, rtol=1e-9):
         drawn = [None if p.uncertainty is None else p.uncertainty.loss @ p.weights for p in (a, b)]
         own = [float(p.weights @ p.loss) for p in (a, b)]
         mean = _change(own[0], own[1], drawn[0], drawn[1], paired, level, seed)
@@ -128,7 +130,7 @@ def beside(
         mean,
         paired,
         _sentence(names, a, b, rows, mean),
-        tuple(_notes(names, a, b, asked, paired)),
+        tuple(_notes(names, a, b, asked, paired, units)),
     )
 
 
@@ -150,9 +152,18 @@ def _in_order(first: Question, second: Question) -> Question:
 def _same_draws(a: Question, b: Question) -> bool:
     def drawn_from(q: Question) -> Any:
         fits = [(code, need.fit) for code, need in q.languages.items()]
-        return fits, q.assumptions.laws, q.assumptions.transfer
+        return fits, q.runs, q.assumptions.laws, q.assumptions.transfer
 
     return drawn_from(a) == drawn_from(b)
+
+
+def _other_units(asked: tuple[Question, Question], a: Plan, b: Plan) -> set[str]:
+    """Languages of both whose losses may be in one unit here and in another there."""
+    first, second = (q.languages for q in asked)
+    both = [code for code in first if code in second]
+    if a.loss_unit != b.loss_unit:
+        return set(both)
+    return {code for code in both if (first[code].fit is None) != (second[code].fit is None)}
 
 
 def _languages(names: tuple[str, str], a: Plan, b: Plan, paired: bool, level: float, seed: int) -> list[LanguageBeside]:
@@ -243,7 +254,14 @@ def _sentence(names: tuple[str, str], a: Plan, b: Plan, rows: list[LanguageBesid
     return f"{text}; the mean loss changes by {mean.value:+.2%}{between} from {names[0]} to {names[1]}."
 
 
-def _notes(names: tuple[str, str], a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool) -> Iterator[str]:
+def _notes(
+    names: tuple[str, str], a: Plan, b: Plan, asked: tuple[Question, Question], paired: bool, units: set[str]
+) -> Iterator[str]:
+    if units:
+        yield (
+            f"the losses of {some(sorted(units))} come of laws in different units (own runs or fits in one plan, "
+            "published laws in the other): they do not compare, and no plan is called better for them."
+        )
     if abs(a.C / b.C - 1) > 0.01:
         yield f"the second plan takes {b.C / a.C:.3g} times the compute of the first: more compute alone lowers losses."
     if a.uncertainty is None or b.uncertainty is None:

@@ -124,7 +124,7 @@ def _of_shares(found: Sequence[Constraint], box: Box) -> InputError:
     shares = [c for c in found if isinstance(c, MinShare | MaxShare | FixedShare)]
     if len({c.index for c in shares}) == 1 and len(shares) == 2:
         low, high = sorted(shares, key=lambda c: not _is_low(c))
-        hint = f"Give {low.name} a min_share of its own, or raise its max_share."
+        hint = f"Lower {low.name}'s min_share (limits.min_share where it has none of its own), or raise its max_share."
         what = f"the minimum share {low.share:g} is above the maximum {high.share:g}"
         return InputError(what, where=f"languages, {low.name}", hint=hint)
     total = sum(c.share for c in shares)

@@ -12,6 +12,7 @@ import numpy as np
 from isogloss.files import finite, write_text
 from isogloss.planning.answer import Plan
 from isogloss.planning.design_runs import Setting, SmallRun
+from isogloss.stores import mirrored
 from isogloss.units import format_quantity
 
 SCHEMA = 1
@@ -138,6 +139,6 @@ class Design:
 
     def save(self, path: str | Path) -> Path:
         """Write the answer as JSON, whole or not at all."""
-        path = Path(path)
+        path = mirrored(path)
         write_text(path, json.dumps(finite(self.to_dict()), indent=1, ensure_ascii=False) + "\n")
         return path

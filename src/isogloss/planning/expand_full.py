@@ -25,6 +25,7 @@ from isogloss.planning.expand_problem import (
 )
 from isogloss.planning.kinds import Evidence, Kind, some, weakest
 from isogloss.planning.question import LanguageNeed, Question, read_question, refuse_objective
+from isogloss.stores import local
 
 DRAWS, LEVEL = 100, 0.8
 FEWEST_DRAWS = 10
@@ -290,7 +291,7 @@ def read_additions(path: str | Path, asked: Question) -> dict[str, LanguageNeed]
 
     Raises InputError as a question file does.
     """
-    place = Path(path)
+    place = Path(local(path))
     try:
         raw = tomllib.loads(place.read_text(encoding="utf-8"))
     except OSError as error:

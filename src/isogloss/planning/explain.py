@@ -115,13 +115,17 @@ def warnings(
     repeated = int((epochs > 1.001).sum())
     if repeated and not basis.by_shares and basis.joint is None:
         out.append(
-            f"{repeated} of {len(epochs)} languages are repeated; what repeats are worth (lambda) is a published "
-            "value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits the same runs)."
+            f"{repeated} of {len(epochs)} languages {'is' if repeated == 1 else 'are'} repeated; what repeats are "
+            "worth (lambda) is a published value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits "
+            "the same runs)."
         )
-    if top.agree < 2:
+    if top.starts == 1:
+        out.append("the search had one start only: a better plan may exist.")
+    elif top.agree < 2:
         out.append(f"only {top.agree} of {top.starts} starts of the search found this plan: a better one may exist.")
     starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < NOTHING and w > 0]
-    if starved:
+    fixed = sum(need.share or 0.0 for need in asked.languages.values())
+    if starved and asked.budget.target is None and fixed < 1 - NOTHING:
         out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
     return out
 

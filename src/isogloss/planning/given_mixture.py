@@ -13,6 +13,7 @@ import numpy as np
 from isogloss import languages as _languages
 from isogloss.errors import InputError, suggest
 from isogloss.planning.question import Question
+from isogloss.stores import local
 
 COLUMNS = ("language", "share")
 # Shares whose sum is this close to 1 were rounded; beyond it something is missing or is there twice.
@@ -40,7 +41,7 @@ def read_mixture(source: str | Path | Mapping[str, float], question: Question) -
         rows = [(f"{where}, {name}", str(name), str(share)) for name, share in source.items()]
     else:
         where = str(source)
-        rows = list(_rows(Path(source)))
+        rows = list(_rows(Path(local(source))))
     found: dict[str, float] = {}
     for place, name, share in rows:
         code = _language(name, question, place)

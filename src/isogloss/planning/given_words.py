@@ -28,7 +28,7 @@ def breaks(languages: Sequence[str], N: float, D: float, shares: np.ndarray, U: 
     for i, code in enumerate(languages):
         name, p = name_of(code), float(shares[i])
         if p * D > box.tokens_high[i] * (1 + CLOSE):
-            yield f"{name} is seen {p * D / U[i]:.3g} times, above its cap of {box.tokens_high[i] / U[i]:.3g}"
+            yield f"{name} is seen {_times(p * D / U[i])} times, above its cap of {_times(box.tokens_high[i] / U[i])}"
         if p < box.share_low[i] * (1 - CLOSE):
             yield f"{name} has {_percent(p)}, below its minimum share of {_percent(float(box.share_low[i]))}"
         if p > box.share_high[i] * (1 + CLOSE):
@@ -84,6 +84,10 @@ def _between(value: Estimate) -> str:
     if value.low is None or value.high is None:
         return ""
     return f" ({_percent(value.low)} to {_percent(value.high)})"
+
+
+def _times(epochs: float) -> str:
+    return f"{epochs:,.0f}" if epochs >= 1000 else f"{epochs:.3g}"
 
 
 def _percent(part: float) -> str:

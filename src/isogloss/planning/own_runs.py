@@ -55,12 +55,20 @@ def learned(asked: Question, basis: Ground) -> Ground:
     said = f"{len(rows)} rows of {rows.runs} runs in {path}, and what is known without them"
     codes = basis.languages
     own = [code for i, code in enumerate(codes) if (rows.target == i).any()]
-    taught = [i for i in range(len(codes)) if (rows.tokens[rows.target == i] > 0).sum(axis=1).max(initial=0) > 1]
+    weighed = len(codes) > 1 and asked.assumptions.transfer != "none"
+    taught = [
+        i for i in range(len(codes)) if weighed and (rows.tokens[rows.target == i] > 0).sum(axis=1).max(initial=0) > 1
+    ]
     new = {
         **{f"law.{code}": f"{said}: fitted together with all weights" for code in own},
         **{f"transfer.{codes[i]}": f"{said}: fitted together with all laws" for i in taught},
     }
-    varies = ("laws and transfer weights: joint draws of what your runs and what was known before leave open",)
+    # A decay that the question gives is certain; one that no run tells of stays as published, wide as it is.
+    decays = asked.assumptions.repetition_decay is None
+    if decays and (rows.tokens > rows.U).any():
+        new["repetition"] = f"lambda = {float(at['lambda_']):.3g}: {said}: fitted together with all laws"
+    held = ["laws", *["transfer weights"] * weighed, *["what repeats are worth"] * decays]
+    varies = (f"{', '.join(held)}: joint draws of what your runs and what was known before leave open",)
     dropped = (*basis.laws.warnings, *basis.transfer.warnings)
     return replace(
         basis,

@@ -171,7 +171,8 @@ def _other_sizes(allocator: Allocator, top: Allocation, box: Box) -> list[Alloca
     # Curves of many languages at once are dear, and as smooth: every second size will do.
     count = PROFILE_SIZES if len(allocator.U) <= MANY and allocator.drawn is None else PROFILE_SIZES // 2 + 1
     sizes = top.N * np.geomspace(1 / PROFILE_FACTOR, PROFILE_FACTOR, count)
-    sizes = sorted({*(float(n) for n in sizes if box.N_low <= n <= box.N_high), top.N})
+    ends = [n for n in (box.N_low, box.N_high) if sizes[0] <= n <= sizes[-1]]
+    sizes = sorted({*(float(n) for n in sizes if box.N_low <= n <= box.N_high), *ends, top.N})
     found = allocator.profile(sizes, box, top)
     kept = [top if N == top.N else a for N, a in zip(sizes, found, strict=True)]
     return [a for a in kept if a is not None]

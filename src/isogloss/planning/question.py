@@ -14,10 +14,22 @@ from isogloss import languages as _languages
 from isogloss.errors import InputError, unknown_name
 from isogloss.planning.budget import Budget, Bytes, LanguageTarget, OwnAccelerator, Parameters, Positive, Strict, Tokens
 from isogloss.planning.start_question import StartFrom
+from isogloss.stores import beside, local
 from isogloss.units import parse_quantity
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise InputError(
+            f"{str(value).lower()} is not a number", hint="Write how many times a token counts, such as 2.0."
+        )
+    return value
+
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Epochs = Positive
+# How many times a token counts: nobody has measured a hundredfold.
+Multiplier = Annotated[float, BeforeValidator(_no_truth_value), Field(gt=0, le=100)]
 
 
 class CorpusNeed(Strict):
@@ -26,7 +38,7 @@ class CorpusNeed(Strict):
     name: Annotated[str, Field(min_length=1)]
     tokens: Tokens | None = None
     bytes: Bytes | None = None
-    quality: Positive = 1.0
+    quality: Multiplier = 1.0
     max_epochs: Epochs | None = None
 
     @model_validator(mode="after")
@@ -52,7 +64,7 @@ class LanguageNeed(Strict):
     max_share: Share | None = None
     share: Share | None = None
     fit: str | None = None
-    quality: Positive = 1.0
+    quality: Multiplier = 1.0
     """How many times a token of its one corpus counts."""
     corpora: tuple[CorpusNeed, ...] | None = None
     """Instead of `tokens` or `bytes`, and of `quality`."""
@@ -83,7 +95,7 @@ class PhaseNeed(Strict):
 
     name: Annotated[str, Field(min_length=1)]
     part: Share
-    counts: Positive = 1.0
+    counts: Multiplier = 1.0
 
 
 MOST_PHASES = 3
@@ -91,7 +103,8 @@ MOST_PHASES = 3
 
 def _check_phases(phases: tuple[PhaseNeed, ...]) -> tuple[PhaseNeed, ...]:
     if not 2 <= len(phases) <= MOST_PHASES:
-        raise InputError(f"{len(phases)} phases", hint=f"Give 2 to {MOST_PHASES}, or leave phases out.")
+        count = f"{len(phases)} phase{'s' * (len(phases) != 1)}"
+        raise InputError(count, hint=f"Give 2 to {MOST_PHASES}, or leave phases out.")
     names = [p.name for p in phases]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -147,7 +160,7 @@ class Assumptions(Strict):
         """With a matrix of transfer found from the folder of the question file. InputError if there is none."""
         if self.transfer in TRANSFER:
             return self
-        place = folder / Path(self.transfer).expanduser()
+        place = beside(folder, self.transfer)
         if place.exists():
             return self.model_copy(update={"transfer": str(place)})
         guess = unknown_name("transfer", self.transfer, TRANSFER, where=f"{where}, assumptions.transfer")
@@ -234,13 +247,14 @@ def read_question(source: str | Path | Mapping[str, Any] | Question) -> Question
         return source
     if isinstance(source, Mapping):
         return _check(dict(source), "question", Path())
-    path = Path(source)
+    path = Path(local(source))
     return _check(_read_toml(path), str(path), path.parent)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        # Editors on Windows put a byte order mark before the text.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         raise InputError("no such file", where=str(path), hint="Give a question file, such as baltic.toml.") from None
     except OSError as error:
@@ -266,7 +280,7 @@ def _check(raw: dict[str, Any], where: str, folder: Path) -> Question:
     located = {}
     for code, need in question.languages.items():
         if need.fit is not None:
-            place = folder / need.fit
+            place = beside(folder, need.fit)
             if not place.is_dir():
                 raise InputError(
                     f"no fit in {place}",
@@ -296,7 +310,7 @@ def located_runs(question: Question, folder: Path, where: str) -> str | None:
             where=f"{where}, runs",
             hint="Leave the fits out: runs are fitted together with all that is known.",
         )
-    place = folder / Path(question.runs).expanduser()
+    place = beside(folder, question.runs)
     if not place.exists():
         raise InputError(f"no run table in {place}", where=f"{where}, runs", hint="Give a table of runs, or a study.")
     return str(place)
@@ -337,9 +351,29 @@ def _check_budget(question: Question, where: str) -> None:
             )
 
 
+# What is said of a key that is missing or has another shape, by the key.
+_EXAMPLES = {
+    "budget": 'For example budget = "3e22".',
+    "name": 'For example name = "web".',
+    "part": "For example part = 0.8: of all training tokens.",
+}
+_SHAPES = {"model_type": "table of keys", "dict_type": "table of keys", "tuple_type": "list of tables"}
+_WRITTEN = {
+    "corpora": "Write [[languages.<name>.corpora]] with two brackets, once for each corpus.",
+    "phases": "Write [[phases]] with two brackets, once for each phase.",
+    "start": 'For example start = "gemma-3-1b", or a table [start].',
+    "budget": 'For example budget = "3e22", or a table [budget].',
+    "target": 'Give a loss, such as 2.1, or { like = "English", params = "1B", tokens = "100B" }.',
+}
+
+
 def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) -> InputError:
-    """The first of pydantic's complaints, in our words: file, key, value, what to do."""
-    first = error.errors()[0]
+    """One of pydantic's complaints, in our words: file, key, value, what to do.
+
+    An unknown key comes first: a key that is missing is often the same one, misspelled.
+    """
+    complaints = error.errors()
+    first = next((c for c in complaints if c["type"] == "extra_forbidden"), complaints[0])
     # A mark such as "function-before[...]" in the location is pydantic's, not the user's.
     keys = [str(k) for k in first["loc"] if not str(k).startswith(("function", "float", "str"))]
     keys = [spelled.get(k, k) for k in keys]
@@ -361,5 +395,8 @@ def _translated(error: ValidationError, where: str, spelled: Mapping[str, str]) 
         known = (owner if len(keys) > 1 else Question).model_fields
         return unknown_name("key", keys[-1], known, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")
     if first["type"] == "missing":
-        return InputError("missing", where=place, hint='For example budget.flops = "3e22".')
+        return InputError("missing", where=place, hint=_EXAMPLES.get(keys[-1]))
+    if first["type"] in _SHAPES:
+        hint = _WRITTEN.get("target" if keys[1:2] == ["target"] else keys[-1], "Give its keys, each with a value.")
+        return InputError(f"{first['input']!r} is no {_SHAPES[first['type']]}", where=place, hint=hint)
     return InputError(f"{first['msg']} (got {first['input']!r})", where=place)

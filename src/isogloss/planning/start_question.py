@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
 from isogloss.errors import InputError, located
 from isogloss.planning.budget import Parameters, Strict, Tokens
 from isogloss.planning.checkpoints import Checkpoint, as_checkpoint
+from isogloss.stores import beside
 from isogloss.units import format_quantity
 
 # Of a single number only its value is checked here: whose share it is follows from the question's languages.
@@ -38,7 +39,7 @@ class StartFrom(Strict):
     tokens: Tokens | None = None
     mixture: Annotated[float | dict[str, float] | None, BeforeValidator(_shares)] = None
     """Shares of the checkpoint's training tokens by language, or one number for each language that is weighed."""
-    tokenizer: str | None = None
+    tokenizer: Literal["same", "another"] | None = None
     """"same" if a model from scratch would have the checkpoint's."""
     runs: str | None = None
     """A run table of both kinds of start, to which the crossings are fitted."""
@@ -94,7 +95,7 @@ class StartFrom(Strict):
             _refuse_size(found, sizes)
             if self.runs is None:
                 return self
-            place = folder / Path(self.runs).expanduser()
+            place = beside(folder, self.runs)
             if not place.exists():
                 raise InputError(f"no runs in {place}", where="runs", hint="Give a run table or the folder of a study.")
             return self.model_copy(update={"runs": str(place)})

@@ -61,7 +61,7 @@ def size_words(checkpoint: Checkpoint, N: float, own: OwnSize | None) -> str:
     side = (
         "as good as"
         if abs(own.excess) < 5e-5
-        else f"{100 * abs(own.excess):.2g} % {'above' if own.excess > 0 else 'below'}"
+        else f"{_per_cent(abs(own.excess))} {'above' if own.excess > 0 else 'below'}"
     )
     if own.excess > FLAT:
         gains = "continuing must gain more than that to beat this plan, and no published law says how much it gains"
@@ -145,6 +145,10 @@ def _named(codes: Sequence[str]) -> str:
 
 def _odds(part: float) -> str:
     return "over 99 %" if part > 0.99 else "under 1 %" if part < 0.01 else f"{100 * part:.0f} %"
+
+
+def _per_cent(part: float) -> str:
+    return f"{100 * part:.0f} %" if part >= 0.1 else f"{100 * part:.2g} %"
 
 
 def _about(number: float) -> str:

@@ -11,6 +11,7 @@ from isogloss.report.card import Card
 from isogloss.report.javascript import vega_lite_version
 from isogloss.report.specs import spec_of, with_widths
 from isogloss.report.theme import LIGHT, STATIC_FONT, config
+from isogloss.stores import mirrored
 
 SUFFIXES = (".svg", ".png")
 WIDTH = 720
@@ -21,7 +22,7 @@ def save_picture(card_or_chart: Card | Any, path: str | Path) -> Path:
     """Write a card's chart, or any altair chart, as .svg or .png (two pixels a point), whole or not at all."""
     import vl_convert
 
-    path = Path(path)
+    path = mirrored(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise unknown_name("picture format", path.suffix or str(path), SUFFIXES)

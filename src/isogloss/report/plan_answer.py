@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from isogloss.planning.flat import FLAT, FlatRange, flat_range
+from isogloss.planning.plan import PROFILE_FACTOR
 from isogloss.report.card import Card
 from isogloss.report.plan_cost import costs
 from isogloss.report.plan_parts import NOTE as PARTS_NOTE
@@ -31,7 +33,7 @@ def words_card(plan: Plan) -> Card:
     names = language_names(plan.languages)
     rows = {
         "Train": f"{about(plan.N)} parameters on {quantity(plan.D)} tokens, {flops(plan.C)} FLOPs, "
-        f"{plan.D / plan.N:.3g} tokens per parameter.",
+        f"{_ratio(plan.D / plan.N)} tokens per parameter.",
         "Costs": " ".join(costs(plan)),
         "Mixture": _mixture(plan, names) + (" The phases differ: see below." if plan.phases else ""),
         "Reaches": _reach(plan),
@@ -106,6 +108,23 @@ def flat_sizes(plan: Plan) -> FlatRange:
     return flat_range(plan.profile["N"].to_numpy(), plan.profile["objective"].to_numpy())
 
 
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def flat_ends(plan: Plan, said: Callable[[float], str] = about) -> tuple[str, str]:
+    """Both ends of `flat_sizes` in words: where it ends by what was tried, and where the limits end it."""
+    flat = flat_sizes(plan)
+    # Sizes are tried as far as this factor unless the limits come before.
+    tried = PROFILE_FACTOR * 0.999
+    low, high = said(flat.low), said(flat.high)
+    if flat.open_low:
+        low += " or less" if plan.N / flat.low >= tried else " (the smallest within the limits)"
+    if flat.open_high:
+        high += " or more" if flat.high / plan.N >= tried else " (the largest within the limits)"
+    return low, high
+
+
 def repetition(plan: Plan, names: dict[str, str]) -> str:
     """How often text is repeated, in words: what is held by its cap, else what is repeated most."""
     repeated = at_cap(plan) & (plan.epochs > 1.001)
@@ -171,9 +190,7 @@ def _how_sure(plan: Plan) -> str:
 def _changes(plan: Plan, names: dict[str, str]) -> list[str]:
     out = []
     if plan.profile.height >= 2:
-        flat = flat_sizes(plan)
-        low = f"{about(flat.low)} or less" if flat.open_low else about(flat.low)
-        high = f"{about(flat.high)} or more" if flat.open_high else about(flat.high)
+        low, high = flat_ends(plan)
         out.append(
             f"The size matters little from {low} to {high}: any has a {plan.criterion.of_draw} within "
             f"{per_cent(FLAT)} of the least."

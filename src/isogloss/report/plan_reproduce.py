@@ -15,6 +15,7 @@ import polars as pl
 
 from isogloss.planning.question import TRANSFER, Question, read_question
 from isogloss.report.card import Card
+from isogloss.stores import local
 
 # What the package itself was, and what computed the numbers.
 PACKAGES = ("isogloss", "jax", "numpy")
@@ -67,9 +68,9 @@ def reproduce(
     words += ["--allow-assumed"] * allow_assumed
     inputs: list[Input] = []
     for question in questions:
-        asked = read_question(question)
+        asked = read_question(question := Path(local(question)))
         inputs += [Input("question", str(question), _sha256(question)), *_named(asked)]
-    if given is not None and given.is_file():
+    if given is not None and (given := Path(local(given))).is_file():
         inputs.append(Input("mixture", str(given), _sha256(given)))
     versions = {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
     return Reproduce(shlex.join(words), tuple(dict.fromkeys(inputs)), versions)

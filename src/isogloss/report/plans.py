@@ -11,7 +11,7 @@ import polars as pl
 
 from isogloss.planning.flat import FLAT, FlatRange
 from isogloss.report.card import Card
-from isogloss.report.plan_answer import aim_of, changes_card, flat_sizes, words_card
+from isogloss.report.plan_answer import aim_of, changes_card, flat_ends, flat_sizes, words_card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_choices import choices_cards
 from isogloss.report.plan_corpora import corpora_card
@@ -217,8 +217,7 @@ def size_card(plan: Plan) -> Card:
             "size", "Loss against size at this budget", "The limits leave one size only: there is nothing to compare."
         )
     flat = flat_sizes(plan)
-    start = f"{about(flat.low)} or less" if flat.open_low else about(flat.low)
-    end = f"{about(flat.high)} or more" if flat.open_high else about(flat.high)
+    start, end = flat_ends(plan)
     inside = plan.N_range[0] <= plan.N <= plan.N_range[1]
     reach = f"{about(plan.N_range[0])} to {about(plan.N_range[1])} parameters"
     return Card(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from isogloss.report.theme import NUMBERS
@@ -33,9 +34,17 @@ def panels(chart: Any) -> list[dict[str, Any]]:
 
 def _datasets(part: dict[str, Any], datasets: dict[str, Any]) -> dict[str, Any]:
     """Those of the named data sets, which altair puts beside the row, that this part draws."""
-    layers = part.get("layer", [part])
-    names = {layer["data"]["name"] for layer in layers if "name" in layer.get("data", {})}
+    names = set(_names(part))
     return {"datasets": {name: datasets[name] for name in sorted(names & set(datasets))}}
+
+
+def _names(part: Any) -> Iterator[str]:
+    """Of data sets that a view, its layers and their lookups draw on."""
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _names(value)
+    data = part.get("data") if isinstance(part, dict) else None
+    if isinstance(data, dict) and isinstance(data.get("name"), str):
+        yield data["name"]
 
 
 def _roomy(spec: dict[str, Any]) -> dict[str, Any]:

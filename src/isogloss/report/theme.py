@@ -25,6 +25,8 @@ class Palette:
     """Okabe and Ito's colours, which stay apart in the common kinds of colour blindness."""
     diverging: tuple[str, ...]
     """From the worst to the best through the neutral, which is near the page's own colour."""
+    ramp: tuple[str, ...]
+    """From little to much, each far from the page's own colour."""
 
 
 LIGHT = Palette(
@@ -35,6 +37,7 @@ LIGHT = Palette(
     grid="#e9ecef",
     categories=("#0072b2", "#d55e00", "#009e73", "#b8860b", "#b0578d", "#3f8fc4"),
     diverging=("#8f3a00", "#d55e00", "#f0b48a", "#f3f4f5", "#9ccbe6", "#2f86bd", "#004c78"),
+    ramp=("#e0a01b", "#d4604a", "#93397f", "#2d2a6e"),
 )
 DARK = Palette(
     background="#14171a",
@@ -44,6 +47,7 @@ DARK = Palette(
     grid="#272c31",
     categories=("#56b4e9", "#f28e4c", "#2fbf95", "#e6b93c", "#d992ba", "#9cc9ee"),
     diverging=("#ffb98a", "#e2772f", "#7d421d", "#262b30", "#1f4f6e", "#4a9ed0", "#a9dbf7"),
+    ramp=("#6f78d8", "#b95fb0", "#f0825c", "#f7d774"),
 )
 
 
@@ -105,6 +109,8 @@ def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, An
             "category": list(palette.categories),
             "symbol": list(SHAPES),
             "diverging": list(palette.diverging),
+            "ramp": list(palette.ramp),
+            "ordinal": list(palette.ramp),
         },
         "bar": {"color": accent},
         "line": {"color": accent, "strokeWidth": 2},

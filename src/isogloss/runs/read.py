@@ -20,6 +20,7 @@ from isogloss.runs.study_table import is_study, load_study
 from isogloss.runs.table import RunTable, check_rows_left, find_column, keep
 from isogloss.runs.where import Condition, parse_condition
 from isogloss.runs.wide import ORIGIN, WideLosses, find_wide_losses, melt
+from isogloss.stores import local, shown
 from isogloss.units import LossUnit, loss_unit
 
 # Rows that must not enter a fit: their loss is not that of the finished run that their columns describe.
@@ -48,6 +49,7 @@ def read_runs(
 
     Raises InputError, with file, data row and column, for anything that cannot be used.
     """
+    source = local(source)
     conditions = [parse_condition(c) for c in ([where] if isinstance(where, str) else where)]
     asked = None if unit is None else loss_unit(unit, where="unit")
     every_point = any(meaning(c.column) == "lr_phase" for c in conditions)
@@ -76,7 +78,7 @@ def _open(
     """The raw table under the columns' names, except for losses in wide form."""
     notes: list[str] = []
     if _is_study(source):
-        (raw, notes), name = load_study(Path(source), unit, every_point=every_point), str(source)
+        (raw, notes), name = load_study(Path(source), unit, every_point=every_point), shown(str(source))
     else:
         raw, name = load(source)
     free = [c for c in raw.columns if c not in columns.values()]

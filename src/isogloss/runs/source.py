@@ -12,6 +12,7 @@ import polars as pl
 
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs.delimited import parse_delimited, tidy_header
+from isogloss.stores import local
 
 # What these libraries raise over a user's file is the file's fault, and becomes an InputError.
 _LIBRARY_ERRORS = (pl.exceptions.PolarsError, ValueError, TypeError, OSError, OverflowError)
@@ -20,7 +21,7 @@ _LIBRARY_ERRORS = (pl.exceptions.PolarsError, ValueError, TypeError, OSError, Ov
 def load(source: Any) -> tuple[pl.DataFrame, str]:
     """The raw cells, and the name by which messages call the source: its file name, or "frame"."""
     if isinstance(source, (str, Path)):
-        frame, name = _load_file(Path(source))
+        frame, name = _load_file(Path(local(source)))
     else:
         frame, name = _load_frame(source), "frame"
     if not frame.width:

@@ -15,6 +15,7 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.runs.columns import SHARE, UNIQUE, meaning
 from isogloss.runs.names import canonical_name
 from isogloss.runs.where import Condition, parse_condition
+from isogloss.stores import check_target, mirrored, send
 from isogloss.units import LossUnit, training_flops
 
 Which = Literal["total", "non_embedding"]
@@ -160,9 +161,10 @@ class RunTable:
 
     def write(self, path: str | Path) -> Path:
         """Write .csv or .parquet, whole or not at all. `read_runs` gives an equal table back."""
-        path = Path(path)
+        path = mirrored(path)
         if path.suffix.lower() not in WRITERS:
             raise unknown_name("file suffix", path.suffix, WRITERS, where=str(path))
+        check_target(path)
         # Rows are numbered anew when read: in the file that is written now, they are rows 1 to n.
         frame = self._measurements().with_columns(unit=pl.lit(self.unit))
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -172,6 +174,7 @@ class RunTable:
             else:
                 frame.write_parquet(temporary)
             temporary.replace(path)
+            send(path)
         except OSError as error:
             raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
         finally:

@@ -12,6 +12,7 @@ import numpy as np
 from isogloss import languages as _languages
 from isogloss.errors import InputError
 from isogloss.languages import relations
+from isogloss.stores import local
 from isogloss.transfer.overlap import read_text, text_overlap
 from isogloss.transfer.uriel import KINDS, uriel_distances
 
@@ -160,7 +161,7 @@ def _from_texts(codes: tuple[str, ...], texts: Mapping[str, str | Path]) -> tupl
             raise InputError(f"{name!r} ({code}) is not among the languages", where="texts", hint="Name it there too.")
         if code in paths:
             raise InputError(f"{code} has two texts", where="texts", hint="Give one file per language.")
-        paths[code] = Path(path)
+        paths[code] = Path(local(path))
     if not paths:
         raise InputError("no text is given", where="texts", hint="Give a file per language, or leave texts out.")
     read = {code: read_text(path) for code, path in paths.items()}

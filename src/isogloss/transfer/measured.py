@@ -16,6 +16,7 @@ from isogloss.runs.columns import meaning
 from isogloss.runs.names import canonical_name
 from isogloss.runs.study_table import is_study
 from isogloss.runs.where import parse_condition
+from isogloss.stores import local
 from isogloss.transfer.cells import UNKNOWN, find_cells
 from isogloss.transfer.curves import CurveNoise
 from isogloss.transfer.inversion import REACH, invert
@@ -201,6 +202,7 @@ def measure(
 def _read(runs: RunTable | Any, where: list[str]) -> RunTable:
     if isinstance(runs, RunTable):
         return runs.where(*where) if where else runs
+    runs = local(runs)
     spoken = any(meaning(parse_condition(c).column) == "lr_phase" for c in where)
     if not spoken and isinstance(runs, str | Path) and is_study(Path(runs)):
         # Unless asked about it, read_runs gives a study's finished models only.

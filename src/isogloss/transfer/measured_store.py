@@ -13,6 +13,7 @@ import polars as pl
 
 from isogloss.errors import InputError
 from isogloss.files import new_folder
+from isogloss.stores import local, mirrored
 from isogloss.transfer.inversion import Inversion
 from isogloss.transfer.measured import MeasuredTransfer
 from isogloss.transfer.pair import PairTransfer
@@ -25,7 +26,7 @@ _ARRAYS = ("anchors", "sigma", "sigma_low", "sigma_high", "sigma_sd", "tokens_pe
 
 def save_measured(measured: MeasuredTransfer, folder: str | Path, pages: Mapping[str, str]) -> Path:
     """Write `measured` into `folder`, whole or not at all, and `pages` beside."""
-    path = Path(folder)
+    path = mirrored(folder)
     said = {
         "schema": SCHEMA,
         **{name: getattr(measured, name) for name in ("source", "unit", "level", "notes")},
@@ -46,7 +47,7 @@ def save_measured(measured: MeasuredTransfer, folder: str | Path, pages: Mapping
 
 def load_measured(folder: str | Path) -> MeasuredTransfer:
     """Raises InputError if the folder is not whole, damaged, or of another schema."""
-    path = Path(folder)
+    path = Path(local(folder))
     for name in (MARKER, CURVES):
         if not (path / name).is_file():
             hint = "Give a folder that MeasuredTransfer.save wrote, or measure again."

@@ -13,6 +13,7 @@ from isogloss.errors import InputError
 from isogloss.files import new_file
 from isogloss.runs.numbers import describe, missing, tidy_text, to_numbers
 from isogloss.runs.source import READERS, load
+from isogloss.stores import local, mirrored
 from isogloss.transfer.matrix import TransferMatrix
 from isogloss.transfer.pair import Per
 from isogloss.transfer.scores import score_from_weight
@@ -37,7 +38,7 @@ def read_matrix(
     standard error of the score, and `kind` ("measured" unless said). `anchor`, `per` and `cell` choose among scores of
     a folder of measured transfer. Raises InputError with file, row and column for what cannot be used.
     """
-    path = Path(source).expanduser()
+    path = Path(source if str(source) == PUBLISHED else local(source)).expanduser()
     if (path / MEASURED).is_file():
         from isogloss.transfer.measured import MeasuredTransfer
 
@@ -60,7 +61,7 @@ def read_matrix(
 
 def write_matrix(matrix: TransferMatrix, path: str | Path) -> Path:
     """As a table that `read_matrix` reads, whole or not at all: target, source, bts, sd, kind."""
-    path = Path(path)
+    path = mirrored(path)
     with new_file(path) as temporary:
         matrix_frame(matrix).write_csv(temporary)
     return path

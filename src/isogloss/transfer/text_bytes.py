@@ -14,6 +14,7 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.runs import RunTable
 from isogloss.runs.names import canonical_name
 from isogloss.runs.study_table import EVALS, EXPOSURE, RUNS, is_study
+from isogloss.stores import local
 from isogloss.transfer.cells import BYTES
 
 
@@ -42,6 +43,7 @@ def find_bytes(table: RunTable, given: Mapping[str, float] | str | None, source:
     wide = {c: canonical_name(c.removeprefix(BYTES)) for c in table.frame.columns if c.startswith(BYTES)}
     if wide:
         return _from_wide(table, wide)
+    source = local(source)
     if isinstance(source, str | Path) and is_study(Path(source)):
         return _from_study(Path(source))
     return TextBytes({})

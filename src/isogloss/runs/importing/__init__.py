@@ -6,3 +6,4 @@ from isogloss.runs.importing.importer import import_runs as import_runs
 from isogloss.runs.importing.mapping import Mapping as Mapping
 from isogloss.runs.importing.mapping import read_mapping as read_mapping
 from isogloss.runs.importing.sources import open_source as open_source
+from isogloss.runs.importing.sources import other_kinds as other_kinds

@@ -89,7 +89,7 @@ def convert(run: LoggedRun, mapping: Mapping, said: str) -> Converted:
     order = {name: i for i, name in enumerate(run.metrics)}
     evals = pl.concat(frames) if frames else pl.DataFrame(schema=_no_id(EVALS_SCHEMA))
     exposure = exposure_rows(mapping, run.config, namer, notes)
-    row = run_columns(mapping, run.config) | {"source": said, "status": status or None}
+    row = run_columns(mapping, run.config, run.name) | {"source": said, "status": status or None}
     own = row.pop("notes", None)
     row["notes"] = "; ".join(n for n in (own, *notes) if n) or None
     accounts.sort(key=lambda account: order[account.metric])

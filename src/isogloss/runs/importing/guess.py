@@ -12,6 +12,7 @@ from isogloss.runs.columns import meaning
 from isogloss.runs.importing.expressions import number
 from isogloss.runs.importing.guess_losses import LossGuess, guess_losses
 from isogloss.runs.importing.logged import Source
+from isogloss.runs.importing.names import guess_pattern
 from isogloss.runs.importing.survey import Progress, Survey, quiet, survey
 from isogloss.runs.importing.toml import key, quoted, to_toml, value
 from isogloss.runs.names import judge_names
@@ -178,7 +179,14 @@ def _run(found: Survey, out: list[str]) -> None:
         keys = _keys(found, column)
         if keys:
             lines.append(f"{column} = {value(keys)}" + (f"  # {comment}" if comment else ""))
-    if not any(line.startswith("params_") for line in lines):
+    if any(line.startswith("params_") for line in lines):
+        pass
+    elif pattern := guess_pattern(found.names):
+        shown = ", ".join(found.names[:3]) + (" ..." if len(found.names) > 3 else "")
+        lines.append(f"# N by the names of the runs ({shown}): check it. Names are rounded, and do not say whether")
+        lines.append("# embeddings are in it; if not, write params_non_embedding.")
+        lines.append(f"params_total = {{ name = {quoted(pattern)} }}")
+    else:
         lines.append('# params_total = "..."  # N: a law needs it; a key of the settings, or a number')
     out += [*lines, ""]
 

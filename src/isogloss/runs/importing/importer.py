@@ -17,12 +17,13 @@ from isogloss.files import finite, write_text
 from isogloss.runs.importing.accounts import ImportReport
 from isogloss.runs.importing.convert import convert
 from isogloss.runs.importing.guess import guess_mapping
+from isogloss.runs.importing.lock import LOCK, locked
 from isogloss.runs.importing.logged import Entry, Source, Trouble
 from isogloss.runs.importing.mapping import Mapping, mapping_from_text, read_mapping
 from isogloss.runs.importing.parts import PARTS, Part, PartStore
 from isogloss.runs.importing.remember import Remembered
 from isogloss.runs.importing.reporting import build_report, nothing_kept
-from isogloss.runs.importing.sources import open_source
+from isogloss.runs.importing.sources import open_source, other_kinds
 from isogloss.runs.importing.survey import Progress, quiet
 from isogloss.runs.importing.tables import write_tables
 from isogloss.runs.importing.toml import to_toml
@@ -46,10 +47,22 @@ def import_runs(
     Raises InputError where the source or the mapping cannot be used, or nothing fits the mapping. What cannot be
     read of single runs is told in the report, and the rest is imported.
     """
-    if isinstance(source, str | Path):
-        source = open_source(source)
     out = Path(out)
     check_out(out)
+    others = other_kinds(source) if isinstance(source, str | Path) else None
+    if isinstance(source, str | Path):
+        source = open_source(source)
+    with locked(out):
+        return _import(source, out, mapping, progress, [others] if others else [])
+
+
+def _import(
+    source: Source,
+    out: Path,
+    mapping: Mapping | AnyMapping[str, Any] | str | Path | None,
+    progress: Progress,
+    others: Sequence[str],
+) -> ImportReport:
     used = _given(mapping, out, source)
     guessed = used is None
     if used is None:
@@ -65,10 +78,9 @@ def import_runs(
     parts = work.run(entries)
     if not any(part.points for part in parts):
         raise nothing_kept(source.said, used, parts, work.skipped, work.troubles)
-    out.mkdir(parents=True, exist_ok=True)
     write_tables(out, store, parts)
     counts = (work.new, work.changed, work.known, work.skipped)
-    report = build_report(source.said, out, parts, used, work.troubles, counts, guessed)
+    report = build_report(source.said, out, parts, used, work.troubles, counts, guessed, others)
     _write_if_new(out / MAP, to_toml(used))
     text = json.dumps(finite(report.to_dict()), indent=1, ensure_ascii=False, default=str)
     _write_if_new(out / REPORT, text + "\n")
@@ -82,7 +94,11 @@ def check_out(out: Path) -> None:
     if (out / "study.toml").exists():
         what = "is the study of isogloss study run: an import would write over its tables"
         raise InputError(what, where=str(out), hint="Choose another folder with -o.")
-    if out.is_dir() and any(out.iterdir()) and not ((out / PARTS).is_dir() or (out / REPORT).exists()):
+    if (
+        out.is_dir()
+        and any(p.name != LOCK for p in out.iterdir())
+        and not ((out / PARTS).is_dir() or (out / REPORT).exists())
+    ):
         raise InputError(f"holds other files (no {REPORT})", where=str(out), hint="Choose an empty or new folder.")
 
 

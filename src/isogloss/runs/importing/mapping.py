@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs.importing.expressions import Product
+from isogloss.runs.importing.names import NamePattern
 from isogloss.runs.importing.patterns import Pattern
 from isogloss.units import LOSS_UNITS, loss_unit
 
@@ -110,11 +111,23 @@ TextFrom = Annotated[Value | Names, BeforeValidator(_texts)]
 """A key, several of which the first counts, or { value = "..." } for the same in every run."""
 
 
+def _name_pattern(text: str) -> str:
+    return NamePattern(text).text
+
+
+class FromName(Strict):
+    name: Annotated[Name, AfterValidator(_name_pattern)]
+
+
+NumberOrName = Annotated[FromName | Numbers, BeforeValidator(_texts)]
+"""A number, or { name = "pythia-{N}*" } where it stands in the run's name."""
+
+
 class RunColumns(Strict):
     """Columns of runs.parquet."""
 
-    params_total: Numbers | None = None
-    params_non_embedding: Numbers | None = None
+    params_total: NumberOrName | None = None
+    params_non_embedding: NumberOrName | None = None
     flops_per_token: Numbers | None = None
     batch_tokens: Numbers | None = None
     learning_rate: Numbers | None = None
@@ -231,14 +244,17 @@ def _translated(error: ValidationError, where: str) -> InputError:
     """The first of pydantic's complaints, in our words: file, key, value, what to do."""
     errors = error.errors()
     # A misspelled key is also a missing one: the misspelling says more.
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    keys = [str(k) for k in first["loc"] if not str(k).startswith(("function-", "list[", "Value")) and k != "[key]"]
+    said = (e for e in errors if isinstance(e.get("ctx", {}).get("error"), InputError))
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), None) or next(said, errors[0])
+    forms = ("function-", "list[", "Value", "FromName")
+    keys = [str(k) for k in first["loc"] if not str(k).startswith(forms) and k != "[key]"]
     place = f"{where}, {'.'.join(keys)}"
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         return InputError(cause.what, where=place, hint=cause.hint)
     if first["type"] == "extra_forbidden":
         owner = _OWNERS.get(keys[0], Mapping) if len(keys) > 1 else Mapping
+        owner = FromName if "FromName" in first["loc"] and len(keys) > 2 else owner
         return unknown_name("key", keys[-1], owner.model_fields, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")
     if first["type"] == "missing":
         hint = f"One of {', '.join(LOSS_UNITS)}." if keys[-1] == "unit" else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from isogloss.errors import InputError, suggest
 from isogloss.runs.importing.accounts import ImportReport
-from isogloss.runs.importing.mapping import Mapping
+from isogloss.runs.importing.mapping import FromName, Mapping
 from isogloss.runs.importing.parts import Part
 
 
@@ -21,8 +21,10 @@ def build_report(
     troubles: Sequence[AnyMapping[str, Any]],
     counts: tuple[int, int, int, int],
     guessed: bool,
+    others: Sequence[str] = (),
 ) -> ImportReport:
-    """`counts` are new, changed, known and skipped runs of this import; `troubles` those of no run that was read."""
+    """`counts` are new, changed, known and skipped runs of this import; `troubles` those of no run that was read;
+    `others` says what else the source's path holds."""
     languages: dict[str, str] = {}
     kept: set[str] = set()
     for part in parts:
@@ -34,7 +36,7 @@ def build_report(
         tuple(part.account for part in parts),
         sum(part.points for part in parts),
         sorted({*languages.values(), *kept, *(loss.language for loss in mapping.losses.values() if loss.language)}),
-        tuple(_notes(parts, mapping, languages, kept)),
+        (*others, *_notes(parts, mapping, languages, kept)),
         (*(dict(t) for part in parts for t in part.troubles), *troubles),
         *counts,
         guessed=guessed,
@@ -50,8 +52,10 @@ def _notes(parts: Sequence[Part], mapping: Mapping, languages: AnyMapping[str, s
         wanted = getattr(mapping.run, name)
         empty = sum((part.run or {}).get(name) is None for part in parts)
         if wanted is not None and empty and name != "notes":
-            keys = " or ".join(wanted) if isinstance(wanted, list) else wanted.value
+            keys = " or ".join(wanted) if isinstance(wanted, list) else getattr(wanted, "name", "")
             notes.append(f"{name}: not found in {empty} of {len(parts)} runs ({keys}).")
+        if isinstance(wanted, FromName):
+            notes.append(f"{name}: read from the runs' names by {wanted.name}, where sizes are rounded: check them.")
     if mapping.run.params_total is None and mapping.run.params_non_embedding is None:
         notes.append("no N: [run] names neither params_total nor params_non_embedding; a law needs one of them.")
     if mapping.mixture.share is not None and (bare := sum(not part.exposure for part in parts)):

@@ -9,7 +9,8 @@ from collections.abc import Mapping as AnyMapping
 from typing import Any
 
 from isogloss.runs.importing.expressions import Product, number
-from isogloss.runs.importing.mapping import COUNTS, NUMBERS, TEXTS, Mapping, TextFrom, Value
+from isogloss.runs.importing.mapping import COUNTS, NUMBERS, TEXTS, FromName, Mapping, TextFrom, Value
+from isogloss.runs.importing.names import NamePattern
 from isogloss.runs.importing.patterns import Namer, Pattern
 
 Settings = AnyMapping[str, Any]
@@ -36,11 +37,15 @@ def text_of(wanted: TextFrom | None, settings: Settings) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, default=str)
 
 
-def run_columns(mapping: Mapping, settings: Settings) -> dict[str, Any]:
+def run_columns(mapping: Mapping, settings: Settings, run_name: str = "") -> dict[str, Any]:
     """Every column that the mapping may name, None where the run does not say it."""
     row: dict[str, Any] = {}
     for name in (*NUMBERS, *COUNTS):
-        value = first_number(getattr(mapping.run, name), settings)
+        wanted = getattr(mapping.run, name)
+        if isinstance(wanted, FromName):
+            value = NamePattern(wanted.name).size(run_name)
+        else:
+            value = first_number(wanted, settings)
         row[name] = round(value) if value is not None and name in WHOLE else value
     row |= {name: text_of(getattr(mapping.run, name), settings) for name in TEXTS}
     return row | {name: text_of(wanted, settings) for name, wanted in mapping.extra.items()}

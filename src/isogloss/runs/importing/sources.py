@@ -21,6 +21,16 @@ _BY_CONTENT: tuple[tuple[str, str], ...] = (
     ("source_lm_eval", "LmEval"),
     ("source_logs", "Logs"),
 )
+# What each is called, and the prefix that says it.
+_KINDS = {
+    "source_study": ("an isogloss study", "study"),
+    "source_wandb": ("W&B offline runs", "wandb"),
+    "source_mlflow": ("an MLflow store", "mlflow"),
+    "source_trainer": ("trainer_state.json", "trainer"),
+    "source_tensorboard": ("TensorBoard files", "tensorboard"),
+    "source_lm_eval": ("lm-eval results", "lm-eval"),
+    "source_logs": ("JSONL or CSV files", "logs"),
+}
 _FORMS = "wandb:entity/project, mlflow:http://host:5000, mlflow:sqlite:///mlflow.db, tensorboard:logs/, logs:runs.jsonl"
 
 
@@ -46,6 +56,23 @@ def open_source(text: str | Path) -> Source:
     kinds = "W&B offline runs, MLflow stores, TensorBoard files, trainer_state.json, results_*.json, JSONL and CSV logs"
     hint = f"Known: {kinds}; or a tracker: {_FORMS}."
     raise InputError("holds no runs that isogloss can read", where=str(path), hint=hint)
+
+
+def other_kinds(text: str | Path) -> str | None:
+    """What a path holds beside the kind that `open_source` reads it as, and how to read that; None where nothing is,
+    or where a prefix says the kind."""
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        return None
+    held = [m for m, _ in _BY_CONTENT if importlib.import_module(f"{_HERE}.{m}").holds(path)]
+    # A study's other files are its own.
+    if len(held) < 2 or held[0] == "source_study":
+        return None
+    there = ", ".join(_KINDS[m][0] for m in held[1:])
+    forms = " or ".join(f"{_KINDS[m][1]}:{path}" for m in held[1:])
+    return (
+        f"{path} is read as {_KINDS[held[0]][0]}. It also holds {there}: import {forms} into another folder for these."
+    )
 
 
 def _made(module: str, name: str) -> Callable[..., Source]:

@@ -44,11 +44,13 @@ class Survey:
     settings: dict[str, list[Any]] = field(default_factory=dict)
     """Values in the first runs that have them."""
     setting_runs: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
     sums: dict[str, list[float]] = field(default_factory=dict)
     """Of numbers under one head, "data.mixture" of data.mixture.sw and data.mixture.en, in each run."""
 
     def add(self, run: LoggedRun) -> None:
         self.runs += 1
+        self.names.append(run.name)
         for name, series in run.metrics.items():
             facts = self.metrics.setdefault(name, MetricFacts())
             facts.points += len(series)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from isogloss.runs.lint import comparisons, compute, curves, losses, mixtures, sizes, status
-from isogloss.runs.lint.finding import ORDER, Finding
+from isogloss.runs.lint.finding import Finding, Found, Gathered
 from isogloss.runs.lint.sheet import Sheet, sheet_of
 from isogloss.runs.table import RunTable
 
-Check = Callable[[Sheet], Iterator[Finding]]
+Check = Callable[[Sheet], Iterator[Found]]
 
 CHECKS: tuple[Check, ...] = (
     *status.CHECKS,
@@ -21,6 +21,9 @@ CHECKS: tuple[Check, ...] = (
     *curves.CHECKS,
 )
 
+BETWEEN_RUNS: frozenset[Check] = frozenset({*status.BETWEEN_RUNS, *comparisons.BETWEEN_RUNS, *losses.BETWEEN_RUNS})
+"""Checks that set runs side by side. All others look at one run at a time."""
+
 
 def lint(table: RunTable) -> tuple[Finding, ...]:
     """Findings in a table that was read without error, the gravest first. Of files as they are: `lint_runs`."""
@@ -28,5 +31,12 @@ def lint(table: RunTable) -> tuple[Finding, ...]:
 
 
 def check(sheet: Sheet) -> tuple[Finding, ...]:
-    findings = [*sheet.found, *(finding for check in CHECKS for finding in check(sheet))]
-    return tuple(sorted(findings, key=lambda finding: ORDER[finding.severity]))
+    gathered = Gathered(sheet.most_rows)
+    gathered.add(-1, sheet.found)
+    run_checks(sheet, CHECKS, gathered)
+    return gathered.findings()
+
+
+def run_checks(sheet: Sheet, checks: Sequence[Check], gathered: Gathered) -> None:
+    for found_by in checks:
+        gathered.add(CHECKS.index(found_by), found_by(sheet))

@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.runs.columns import unit_in_name
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.finding import Code, Finding
+from isogloss.runs.lint.finding import Code, Found
 from isogloss.runs.lint.sheet import Sheet
 
 FEW_ROWS = 8
@@ -22,7 +22,7 @@ _MIXED: tuple[tuple[Code, tuple[str, ...]], ...] = (
 )
 
 
-def units(sheet: Sheet) -> Iterator[Finding]:
+def units(sheet: Sheet) -> Iterator[Found]:
     counts = sheet.frame.filter(pl.Series(sheet.used))["unit"].drop_nulls().value_counts(sort=True)
     if counts.height > 1:
         named = ", ".join(f"{unit} ({count} rows)" for unit, count in counts.iter_rows())
@@ -35,7 +35,7 @@ def units(sheet: Sheet) -> Iterator[Finding]:
         yield codes.UNIT_IN_NAME.of_table(text)
 
 
-def mixed(sheet: Sheet) -> Iterator[Finding]:
+def mixed(sheet: Sheet) -> Iterator[Found]:
     """Values that differ inside a target: the rows are those that do not have its most common one."""
     for code, columns in _MIXED:
         for column in (c for c in columns if sheet.has(c)):
@@ -45,7 +45,7 @@ def mixed(sheet: Sheet) -> Iterator[Finding]:
                 break
 
 
-def _mixed(sheet: Sheet, code: Code, column: str) -> Iterator[Finding]:
+def _mixed(sheet: Sheet, code: Code, column: str) -> Iterator[Found]:
     cells = sheet.frame[column].cast(pl.String)
     usable = pl.Series(sheet.compared) & cells.is_not_null()
     frame = pl.DataFrame({"g": sheet.comparison, "value": cells}).with_row_index("i").filter(usable)
@@ -64,7 +64,7 @@ def _mixed(sheet: Sheet, code: Code, column: str) -> Iterator[Finding]:
     yield from code.finding(sheet, mask, text, f'{code.cure} For example --where "{sheet.name(column)}={values[0]}".')
 
 
-def starts(sheet: Sheet) -> Iterator[Finding]:
+def starts(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("init"):
         return
     scratch = sheet.frame["init"].is_null() | sheet.frame["init"].str.to_lowercase().is_in(["scratch", "none"])
@@ -74,20 +74,20 @@ def starts(sheet: Sheet) -> Iterator[Finding]:
         yield from codes.MIXED_INIT.finding(sheet, (~scratch).fill_null(False) & usable, text)
 
 
-def phases(sheet: Sheet) -> Iterator[Finding]:
+def phases(sheet: Sheet) -> Iterator[Found]:
     usable = sheet.compared
     if sheet.has("lr_phase"):
         empty = sheet.frame["lr_phase"].is_null().to_numpy()
-        if not empty.all():
+        if not sheet.blank("lr_phase"):
             yield from codes.LR_PHASE_UNKNOWN.finding(sheet, empty & usable, "{rows} without a learning-rate phase.")
             return
-    if sheet.has("run_id", "tokens"):
+    if sheet.has("run_id", "tokens") and usable.any():
         several = sheet.frame.select(n=pl.col("tokens").n_unique().over("run_id") >= CURVE)["n"].to_numpy()
         text = "{rows} of runs with several points, and no column lr_phase: which have decayed?"
         yield from codes.LR_PHASE_UNKNOWN.finding(sheet, several & usable, text)
 
 
-def spread(sheet: Sheet) -> Iterator[Finding]:
+def spread(sheet: Sheet) -> Iterator[Found]:
     """Too few rows, or all of one size or one length: what such a table cannot tell."""
     frame = sheet.frame.filter(pl.Series(sheet.compared))
     if frame.height < FEW_ROWS:
@@ -100,3 +100,5 @@ def spread(sheet: Sheet) -> Iterator[Finding]:
 
 
 CHECKS = (units, mixed, starts, phases, spread)
+# Phases are told by the points of one run.
+BETWEEN_RUNS = (units, mixed, starts, spread)

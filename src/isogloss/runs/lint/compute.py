@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.runs.columns import SHARE, UNIQUE
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.sheet import Sheet
 from isogloss.units import training_flops
 
@@ -21,7 +21,7 @@ UNIQUE_TOLERANCE = 0.1
 MOST_RESTARTS, LEAST_POINTS = 3, 6
 
 
-def missing(sheet: Sheet) -> Iterator[Finding]:
+def missing(sheet: Sheet) -> Iterator[Found]:
     """Known in every row or in none, as reading wants it."""
     judged = sheet.used & ~sheet.ghost
     for column in ("params_total", "params_non_embedding", "tokens", "target"):
@@ -30,18 +30,18 @@ def missing(sheet: Sheet) -> Iterator[Finding]:
         empty = sheet.frame[column].is_null().to_numpy() & ~sheet.unreadable(column)
         # Tokens that were taken from compute are told by the cells that they were taken from.
         derived = column == "tokens" and sheet.unread and "tokens" not in sheet.unread
-        if not empty.all() and not derived:
+        if not sheet.blank(column) and not derived:
             text = f"{{rows}} whose {sheet.name(column)} is empty."
             yield from codes.MISSING_VALUE.finding(sheet, empty & judged, text)
     if sheet.has("steps", "batch_tokens") and not sheet.has("tokens"):
         yield codes.NO_TOKENS.of_table("there is no column of tokens, but steps and batch_tokens.")
     if sheet.has("flops"):
         empty = sheet.frame["flops"].is_null().to_numpy() & ~sheet.unreadable("flops")
-        if not empty.all():
+        if not sheet.blank("flops"):
             yield from codes.MISSING_FLOPS.finding(sheet, empty & judged, "{rows} whose flops are empty.")
 
 
-def flops(sheet: Sheet) -> Iterator[Finding]:
+def flops(sheet: Sheet) -> Iterator[Found]:
     sizes = [c for c in ("params_total", "params_non_embedding") if sheet.has(c)]
     if not sizes or not sheet.has("flops", "tokens"):
         return
@@ -54,11 +54,13 @@ def flops(sheet: Sheet) -> Iterator[Finding]:
     nearest = np.fmin.reduce(ratios, axis=0)
     off = nearest > np.log(FLOPS_FACTOR)
     if off.any():
-        extent = f"more than {FLOPS_FACTOR:g} (up to {np.exp(np.nanmax(nearest)):.3g}) times"
-        yield from codes.FLOPS_MISMATCH.finding(sheet, off, f"flops of {{rows}} differ from 6 N D by {extent}.")
+        text = f"flops of {{rows}} differ from 6 N D by more than {FLOPS_FACTOR:g} (up to {{extent}}) times."
+        yield from codes.FLOPS_MISMATCH.finding(
+            sheet, off, text, extent=(0.0, float(np.exp(np.nanmax(nearest)))), show=_greatest
+        )
 
 
-def steps(sheet: Sheet) -> Iterator[Finding]:
+def steps(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("steps", "batch_tokens", "tokens"):
         return
     D, batch = sheet.array("tokens"), sheet.array("batch_tokens")
@@ -66,11 +68,15 @@ def steps(sheet: Sheet) -> Iterator[Finding]:
     off = np.abs(D - expected) > np.maximum(TOKENS_TOLERANCE * np.maximum(D, expected), 2 * batch)
     if off.any():
         worst = np.exp(np.nanmax(np.abs(np.log(D[off] / np.maximum(expected[off], 1.0)))))
-        text = f"tokens of {{rows}} are not steps x batch_tokens (up to {worst:.3g} times off)."
-        yield from codes.TOKENS_MISMATCH.finding(sheet, off, text)
+        text = "tokens of {rows} are not steps x batch_tokens (up to {extent} times off)."
+        yield from codes.TOKENS_MISMATCH.finding(sheet, off, text, extent=(0.0, float(worst)), show=_greatest)
 
 
-def counters(sheet: Sheet) -> Iterator[Finding]:
+def _greatest(_: float, high: float) -> str:
+    return f"{high:.3g}"
+
+
+def counters(sheet: Sheet) -> Iterator[Found]:
     """Tokens that fall while the steps of a run, or its rows in the file, go on."""
     if not sheet.has("run_id", "tokens"):
         return
@@ -103,7 +109,7 @@ def counters(sheet: Sheet) -> Iterator[Finding]:
     )
 
 
-def target_tokens(sheet: Sheet) -> Iterator[Finding]:
+def target_tokens(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("target", "target_tokens", "tokens") or not sheet.languages:
         return
     share = own_share(sheet)
@@ -131,7 +137,7 @@ def bad_mixture(sheet: Sheet) -> np.ndarray:
     return np.abs(np.nansum(sheet.matrix(SHARE), axis=1) - 1) > 0.02
 
 
-def epochs(sheet: Sheet) -> Iterator[Finding]:
+def epochs(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("tokens", "unique_tokens"):
         return
     passes = sheet.array("tokens") / sheet.array("unique_tokens")
@@ -143,7 +149,7 @@ def epochs(sheet: Sheet) -> Iterator[Finding]:
         yield from codes.EPOCHS.finding(sheet, off, text)
 
 
-def unique(sheet: Sheet) -> Iterator[Finding]:
+def unique(sheet: Sheet) -> Iterator[Found]:
     parts = [c for c in sheet.frame.columns if c.startswith(UNIQUE)]
     if not parts or not sheet.has("unique_tokens"):
         return

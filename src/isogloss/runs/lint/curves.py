@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.runs.lint import codes
 from isogloss.runs.lint.compute import own_share
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.sheet import Sheet
 
 SPIKE = 1.2
@@ -18,7 +18,7 @@ ABOVE = 1.02
 LEAST_POINTS = 4
 
 
-def shapes(sheet: Sheet) -> Iterator[Finding]:
+def shapes(sheet: Sheet) -> Iterator[Found]:
     """Of each curve by tokens: points above the lowest so far that come back, or that do not."""
     if not sheet.has("run_id", "tokens"):
         return

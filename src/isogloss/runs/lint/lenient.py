@@ -13,7 +13,7 @@ from isogloss.runs.draft import Draft
 from isogloss.runs.lint.codes import (
     LANGUAGE_TWICE,
 )
-from isogloss.runs.lint.finding import Code, Finding
+from isogloss.runs.lint.finding import Code, Found
 from isogloss.runs.lint.names import find_extra
 from isogloss.runs.names import Names, judge_names
 from isogloss.runs.numbers import tidy_text
@@ -32,7 +32,7 @@ class Reading:
     def __init__(self, raw: pl.DataFrame, draft: Draft, wide: WideLosses, names: Names):
         self.raw, self.draft, self.wide, self.names = raw, draft, wide, names
         self.bad: list[tuple[Code, str, pl.Series, str]] = []
-        self.table: list[Finding] = []
+        self.table: list[Found] = []
         self.late: list[Condition] = []
 
     def mark(self, code: Code, column: str, which: pl.Series, why: str) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss.runs.lint import codes
 from isogloss.runs.lint.compute import own_share
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.sheet import Sheet
 from isogloss.units import LN2
 
@@ -20,19 +20,19 @@ OUTLIER_PEERS = 5
 OUTLIER_ROWS = 20_000
 
 
-def nan(sheet: Sheet) -> Iterator[Finding]:
+def nan(sheet: Sheet) -> Iterator[Found]:
     loss = sheet.frame["loss"]
     broken = loss.is_nan() | loss.is_infinite()
     judged = broken.fill_null(False).to_numpy() & sheet.used & ~sheet.ghost
     yield from codes.NAN_LOSS.finding(sheet, judged, "{rows} whose loss is NaN or infinite.")
 
 
-def empty(sheet: Sheet) -> Iterator[Finding]:
+def empty(sheet: Sheet) -> Iterator[Found]:
     none = sheet.frame["loss"].is_null().to_numpy() & ~sheet.unreadable("loss") & sheet.used & ~sheet.ghost
     yield from codes.NO_LOSS.finding(sheet, none, "{rows} without a loss.")
 
 
-def uniform(sheet: Sheet) -> Iterator[Finding]:
+def uniform(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("vocab_size"):
         return
     unit = sheet.frame["unit"].fill_null("").to_numpy()
@@ -42,7 +42,7 @@ def uniform(sheet: Sheet) -> Iterator[Finding]:
     yield from codes.LOSS_ABOVE_UNIFORM.finding(sheet, judged, "{rows} with a loss above that of guessing.")
 
 
-def outliers(sheet: Sheet) -> Iterator[Finding]:
+def outliers(sheet: Sheet) -> Iterator[Found]:
     """Losses far above, or below, those of the runs that are at least as large and saw at least as many tokens."""
     size = next((c for c in ("params_total", "params_non_embedding") if sheet.has(c)), None)
     if size is None or not sheet.has("tokens"):
@@ -112,3 +112,4 @@ def _far_below_larger(N: np.ndarray, D: np.ndarray, loss: np.ndarray) -> np.ndar
 
 
 CHECKS = (nan, empty, uniform, outliers)
+BETWEEN_RUNS = (outliers,)

@@ -9,7 +9,7 @@ import numpy as np
 
 from isogloss.runs.columns import SHARE
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.names import REALISED
 from isogloss.runs.lint.sheet import Sheet
 from isogloss.runs.names import canonical_name
@@ -34,19 +34,16 @@ def judge_sums(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return known, sums, percent, beyond
 
 
-def sums(sheet: Sheet) -> Iterator[Finding]:
+def sums(sheet: Sheet) -> Iterator[Found]:
     if not sheet.languages:
         return
     known, total, percent, beyond = judge_sums(sheet.matrix(SHARE))
     known &= sheet.used & ~sheet.ghost
     off = known & ~percent & ~beyond & (np.abs(total - 1) > TOLERANCE)
     if off.any():
-        extent = (
-            f"from {total[off].min():.4g} to {total[off].max():.4g}"
-            if np.ptp(total[off]) > EXACT
-            else f"{total[off][0]:.4g}"
-        )
-        yield from codes.SHARES_SUM.finding(sheet, off, f"the shares of {{rows}} sum to {extent}, not to 1.")
+        extent = float(total[off].min()), float(total[off].max())
+        text = "the shares of {rows} sum to {extent}, not to 1."
+        yield from codes.SHARES_SUM.finding(sheet, off, text, extent=extent, show=_range)
     rounded = known & ~off & ~percent & ~beyond & (np.abs(total - 1) > EXACT)
     yield from codes.SHARES_ROUNDED.finding(sheet, rounded, "the shares of {rows} sum to 1 only when rounded.")
     yield from codes.SHARES_PERCENT.finding(
@@ -55,15 +52,19 @@ def sums(sheet: Sheet) -> Iterator[Finding]:
     yield from codes.SHARE_RANGE.finding(sheet, beyond & known, "{rows} with a share below 0 or above 1.")
 
 
-def missing(sheet: Sheet) -> Iterator[Finding]:
+def _range(low: float, high: float) -> str:
+    return f"from {low:.4g} to {high:.4g}" if high - low > EXACT else f"{low:.4g}"
+
+
+def missing(sheet: Sheet) -> Iterator[Found]:
     if sheet.languages:
         known = ~np.all(np.isnan(sheet.matrix(SHARE)), axis=1)
         which = ~known & sheet.used & ~sheet.ghost
-        if known.any():
+        if known.any() or sheet.whole:
             yield from codes.MIXTURE_MISSING.finding(sheet, which, "{rows} without a mixture.")
 
 
-def realised(sheet: Sheet) -> Iterator[Finding]:
+def realised(sheet: Sheet) -> Iterator[Found]:
     names = [n for n in sheet.languages if sheet.has(REALISED + n)]
     if not names:
         return
@@ -74,22 +75,27 @@ def realised(sheet: Sheet) -> Iterator[Finding]:
     gap = np.abs(trained - asked)
     off = np.any((gap >= REALISED_TOLERANCE) & (gap >= REALISED_RATIO * np.maximum(asked, trained)), axis=1)
     if off.any():
-        text = f"{{rows}} trained on other shares than asked for (up to {np.nanmax(gap[off]):.2g} off)."
-        yield from codes.SHARES_REALISED.finding(sheet, off, text)
+        text = "{rows} trained on other shares than asked for (up to {extent} off)."
+        worst = float(np.nanmax(gap[off]))
+        yield from codes.SHARES_REALISED.finding(sheet, off, text, extent=(0.0, worst), show=_greatest)
 
 
-def languages(sheet: Sheet) -> Iterator[Finding]:
+def _greatest(_: float, high: float) -> str:
+    return f"{high:.2g}"
+
+
+def languages(sheet: Sheet) -> Iterator[Found]:
     """Names that look like a code with a script and are none."""
-    targets = sheet.frame["target"].drop_nulls().unique(maintain_order=True).to_list() if sheet.has("target") else []
+    targets = sheet.targets
     wrong = [n for n in targets if _CODE.fullmatch(n) and canonical_name(n) == n and not _known(n)]
     if wrong:
         which = sheet.frame["target"].is_in(wrong).fill_null(False)
-        text = f"{{rows}} whose target is no known language: {', '.join(wrong[:6])}."
-        yield from codes.LANGUAGE_UNKNOWN.finding(sheet, which, text)
+        text = "{rows} whose target is no known language: {names}."
+        yield from codes.LANGUAGE_UNKNOWN.finding(sheet, which, text, names=tuple(wrong))
     columns = [n for n in sheet.languages if _CODE.fullmatch(n) and not _known(n) and n not in wrong]
     if columns:
-        text = f"shares of names that are no known language: {', '.join(columns[:6])}."
-        yield codes.LANGUAGE_UNKNOWN.of_table(text)
+        text = "shares of names that are no known language: {names}."
+        yield codes.LANGUAGE_UNKNOWN.of_table(text, names=tuple(columns))
 
 
 def _known(name: str) -> bool:

@@ -13,16 +13,18 @@ from isogloss.runs.lint.checking import check
 from isogloss.runs.lint.finding import Finding, Severity
 from isogloss.runs.lint.lenient import Reading, read_sheet
 from isogloss.runs.lint.sheet import Sheet
-from isogloss.runs.lint.study import study_sheet
+from isogloss.runs.lint.study_checks import lint_study
 from isogloss.runs.study_table import is_study
 from isogloss.runs.table import LeftOut, leave_out
+from isogloss.stores import local
 from isogloss.units import LossUnit, loss_unit
 
 
 @dataclass(frozen=True, eq=False)
 class LintReport:
     """`rows` that a fit would read, those `left_out` by conditions and status, and what was found in all of them.
-    `notes` says, a sentence each, what was assumed."""
+    `notes` says, a sentence each, what was assumed. Of a study `sheet` has only the rows that were compared, and
+    `left_out` the first of the `dropped`."""
 
     source: str
     rows: int
@@ -32,6 +34,7 @@ class LintReport:
     notes: tuple[str, ...]
     sheet: Sheet
     reading: Reading | None = None
+    dropped: int = 0
 
     def count(self, severity: Severity) -> int:
         return sum(f.severity == severity for f in self.findings)
@@ -64,11 +67,22 @@ def lint_runs(
 
     Raises InputError only for what cannot be read at all, such as a cut file or a table without a loss.
     """
+    source = local(source)
     conditions = [where] if isinstance(where, str) else list(where)
     asked = None if unit is None else loss_unit(unit, where="unit")
     if isinstance(source, str | Path) and is_study(Path(source)):
-        sheet, notes, left_out = study_sheet(Path(source), conditions, columns or {}, asked)
-        return _report(sheet, None, left_out, notes)
+        found = lint_study(Path(source), conditions, columns or {}, asked)
+        left_out = tuple(sorted(found.left_out, key=lambda left: left.row))
+        return LintReport(
+            found.sheet.source,
+            found.rows,
+            found.sheet.unit,
+            found.findings,
+            left_out,
+            tuple(found.notes),
+            found.sheet,
+            dropped=found.dropped,
+        )
     reading = read_sheet(source, conditions, columns or {}, asked)
     sheet = finish(reading, asked)
     left_out = [*reading.draft.left_out]
@@ -78,21 +92,16 @@ def lint_runs(
     notes = list(reading.draft.notes)
     if asked and sheet.unit != asked:
         notes.append(f"{asked} was asked for, but the table says {sheet.unit}.")
-    return _report(sheet, reading, left_out, notes)
-
-
-def _report(sheet: Sheet, reading: Reading | None, left_out: list[LeftOut], notes: list[str]) -> LintReport:
-    found = check(sheet)
-    renamed = _renamed(reading) if reading else ()
     return LintReport(
         sheet.source,
         int(sheet.used.sum()),
         sheet.unit,
-        (*found, *renamed),
+        (*check(sheet), *_renamed(reading)),
         tuple(sorted(left_out, key=lambda left: left.row)),
         tuple(notes),
         sheet,
         reading,
+        dropped=len(left_out),
     )
 
 
@@ -101,4 +110,4 @@ def _renamed(reading: Reading) -> tuple[Finding, ...]:
     if not names:
         return ()
     shown = ", ".join(f"{n} = {c}" for n, c in list(names.items())[:6]) + (", ..." if len(names) > 6 else "")
-    return (codes.LANGUAGE_NAMES.of_table(f"{len(names)} names are read as codes: {shown}."),)
+    return (codes.LANGUAGE_NAMES.of_table(f"{len(names)} names are read as codes: {shown}.").finding(),)

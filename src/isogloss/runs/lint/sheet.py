@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isogloss.runs.columns import SHARE
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.names import NUMBERS, REALISED, find_extra
 from isogloss.runs.numbers import to_numbers
 from isogloss.runs.read import UNFINISHED
@@ -18,7 +18,18 @@ from isogloss.runs.table import RunTable
 from isogloss.units import LossUnit
 
 NEVER_RAN = ("ghost",)
+# The status in lower case, where reading has it at hand.
+STATUS_WORD = "__status"
 STOPPED = (*sorted(UNFINISHED - {"ghost", "diverged"}), "planned")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a sheet of some runs has to know of the table that they are part of: the columns with a value in some row,
+    and the targets."""
+
+    filled: frozenset[str]
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +41,14 @@ class Sheet:
     frame: pl.DataFrame
     source: str
     unit: LossUnit
-    found: tuple[Finding, ...] = ()
+    found: tuple[Found, ...] = ()
     unread: Mapping[str, pl.Series] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
     """The user's names of columns, where they differ."""
+    whole: Whole | None = None
+    """Of the table, where these are some of its runs."""
+    most_rows: int | None = None
+    """So many rows of a finding are named; None: all."""
 
     def __len__(self) -> int:
         return self.frame.height
@@ -46,6 +61,11 @@ class Sheet:
         if column not in self.frame.columns:
             return np.full(len(self), np.nan)
         return self.frame[column].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+
+    def blank(self, column: str) -> bool:
+        """Whether a column is empty in all of the table."""
+        empty = self.frame[column].null_count() == len(self)
+        return empty and (self.whole is None or column not in self.whole.filled)
 
     def name(self, column: str) -> str:
         """What the user calls a column."""
@@ -71,8 +91,22 @@ class Sheet:
         return self.used & ~self.ghost
 
     @cached_property
+    def status(self) -> pl.Series:
+        """In lower case."""
+        if STATUS_WORD in self.frame.columns:
+            return self.frame[STATUS_WORD]
+        return self.frame["status"].str.to_lowercase()
+
+    @cached_property
     def languages(self) -> tuple[str, ...]:
         return tuple(c.removeprefix(SHARE) for c in self.frame.columns if c.startswith(SHARE))
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Those of the whole table."""
+        if self.whole:
+            return self.whole.targets
+        return tuple(self.frame["target"].drop_nulls().unique(maintain_order=True)) if self.has("target") else ()
 
     def matrix(self, prefix: str) -> np.ndarray:
         """Shares or realised shares `(n, languages)`."""

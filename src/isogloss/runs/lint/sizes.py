@@ -10,7 +10,7 @@ import polars as pl
 
 from isogloss.runs.architecture import Architecture
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.sheet import Sheet
 
 TOLERANCE = 0.05
@@ -22,7 +22,7 @@ _SHAPE = re.compile(r"L(\d+)-d(\d+)-f(\d+)-h(\d+)(?::(\d+))?x(\d+)-v(\d+)(-untie
 Range = tuple[float, float]
 
 
-def parameters(sheet: Sheet) -> Iterator[Finding]:
+def parameters(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has(*COUNTS):
         return
     more = sheet.array("params_non_embedding") > sheet.array("params_total")
@@ -30,7 +30,7 @@ def parameters(sheet: Sheet) -> Iterator[Finding]:
     yield from codes.PARAMS_ORDER.finding(sheet, more, message)
 
 
-def architecture(sheet: Sheet) -> Iterator[Finding]:
+def architecture(sheet: Sheet) -> Iterator[Found]:
     """Against each size that the layers, widths and vocabulary of the row allow, with what is not said left open."""
     counts = [c for c in COUNTS if sheet.has(c)]
     if not counts or sheet.has("experts") or not (sheet.has("layers", "d_model") or sheet.has("shape")):

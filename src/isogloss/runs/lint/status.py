@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
 
+from isogloss.runs.columns import SHARE
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.finding import Found
 from isogloss.runs.lint.sheet import NEVER_RAN, STOPPED, Sheet
 from isogloss.runs.read import FINISHED
 
@@ -20,7 +21,7 @@ COMPLETE = 0.98
 _FIXED = ("params_total", "params_non_embedding", "vocab_size", "tokenizer", "shape", "d_model", "layers")
 
 
-def ghosts(sheet: Sheet) -> Iterator[Finding]:
+def ghosts(sheet: Sheet) -> Iterator[Found]:
     said = sheet.ghost & ~sheet.used
     yield from codes.GHOST.finding(sheet, said, "{rows} of runs that never ran, by their status.", severity="warning")
     yield from codes.GHOST.finding(
@@ -28,40 +29,42 @@ def ghosts(sheet: Sheet) -> Iterator[Finding]:
     )
 
 
-def unfinished(sheet: Sheet) -> Iterator[Finding]:
+def unfinished(sheet: Sheet) -> Iterator[Found]:
     short = np.zeros(len(sheet), bool)
     if sheet.has("steps", "max_steps", "run_id"):
         steps = sheet.frame.select(pl.col("steps").max().over("run_id"))["steps"].fill_null(np.nan).to_numpy()
         short = (steps < COMPLETE * sheet.array("max_steps")) & sheet.used & ~sheet.ghost
     stopped = _has_status(sheet, STOPPED)
     if stopped.any() or short.any():
-        shown = ", ".join(sorted(set(sheet.frame["status"].filter(pl.Series(stopped))))) if stopped.any() else ""
-        parts = [f"status {shown}"] if shown else []
-        parts += ["fewer steps than max_steps"] if short.any() else []
-        yield from codes.UNFINISHED.finding(sheet, stopped | short, f"{{rows}} of unfinished runs: {'; '.join(parts)}.")
+        said = sorted(set(sheet.frame["status"].filter(pl.Series(stopped)))) if stopped.any() else []
+        names = (*(f"status {word}" for word in said), *(["fewer steps than max_steps"] if short.any() else []))
+        yield from codes.UNFINISHED.finding(
+            sheet, stopped | short, "{rows} of unfinished runs: {names}.", names=names, most_names=9
+        )
 
 
-def diverged(sheet: Sheet) -> Iterator[Finding]:
+def diverged(sheet: Sheet) -> Iterator[Found]:
     yield from codes.DIVERGED.finding(sheet, _has_status(sheet, ("diverged",)), "{rows} with status diverged.")
 
 
-def unknown_status(sheet: Sheet) -> Iterator[Finding]:
+def unknown_status(sheet: Sheet) -> Iterator[Found]:
     if not sheet.has("status"):
         return
     known = (*FINISHED, *STOPPED, *NEVER_RAN, "diverged")
-    unknown = (~sheet.frame["status"].str.to_lowercase().is_in(known)).fill_null(False)
+    unknown = (~sheet.status.is_in(known)).fill_null(False)
     if unknown.any():
-        shown = ", ".join(repr(s) for s in sheet.frame["status"].filter(unknown).unique(maintain_order=True)[:4])
-        yield from codes.UNKNOWN_STATUS.finding(sheet, unknown, f"{{rows}} with the unknown status {shown}.")
+        names = tuple(repr(s) for s in sheet.frame["status"].filter(unknown).unique(maintain_order=True))
+        text = "{rows} with the unknown status {names}."
+        yield from codes.UNKNOWN_STATUS.finding(sheet, unknown, text, names=names, most_names=4)
 
 
 def _has_status(sheet: Sheet, words: tuple[str, ...]) -> np.ndarray:
     if not sheet.has("status"):
         return np.zeros(len(sheet), bool)
-    return sheet.frame["status"].str.to_lowercase().is_in(words).fill_null(False).to_numpy()
+    return sheet.status.is_in(words).fill_null(False).to_numpy()
 
 
-def flagged(sheet: Sheet) -> Iterator[Finding]:
+def flagged(sheet: Sheet) -> Iterator[Found]:
     for column in FLAGS:
         if not sheet.has(column):
             continue
@@ -80,12 +83,12 @@ def flagged(sheet: Sheet) -> Iterator[Finding]:
         yield from codes.FLAGGED.finding(sheet, zero, f"{{rows}} with {column}={shown}.", cure)
 
 
-def nameless(sheet: Sheet) -> Iterator[Finding]:
-    if sheet.has("run_id") and not sheet.frame["run_id"].is_null().all():
+def nameless(sheet: Sheet) -> Iterator[Found]:
+    if sheet.has("run_id") and not sheet.blank("run_id"):
         yield from codes.NO_RUN_ID.finding(sheet, sheet.frame["run_id"].is_null(), "{rows} without a run_id.")
 
 
-def duplicates(sheet: Sheet) -> Iterator[Finding]:
+def duplicates(sheet: Sheet) -> Iterator[Found]:
     """Rows for one run, target, evaluation set and point in training: the same loss twice, or two losses."""
     if not sheet.has("run_id"):
         return
@@ -96,8 +99,9 @@ def duplicates(sheet: Sheet) -> Iterator[Finding]:
     known = pl.Series(sheet.used & ~sheet.ghost) & sheet.frame["run_id"].is_not_null()
     if "tokens" in key:
         known &= sheet.frame["tokens"].is_not_null()
-    # Of many rows few share a hash: only those are compared column by column.
-    known &= sheet.frame.select(counted).hash_rows().is_duplicated()
+    # Of many rows few share curve and point: only those are compared column by column.
+    points = {c: sheet.frame[c] for c in ("tokens", "steps") if sheet.has(c)}
+    known &= pl.DataFrame({"curve": sheet.curve, **points}).hash_rows().is_duplicated()
     frame = sheet.frame.filter(known)
     counts = frame.select(repeated=pl.len().over(counted) > 1, same=pl.len().over([*counted, "loss"]) > 1)
     if not counts["repeated"].any():
@@ -112,15 +116,13 @@ def duplicates(sheet: Sheet) -> Iterator[Finding]:
         yield from code.finding(sheet, mask, text % ", ".join(key))
 
 
-def copied_runs(sheet: Sheet) -> Iterator[Finding]:
+def copied_runs(sheet: Sheet) -> Iterator[Found]:
     """The same loss to its last digit in another run of the same size and length."""
-    key = [c for c in ("params_total", "params_non_embedding", "tokens", "target", "eval_set") if sheet.has(c)]
-    key += [c for c in sheet.frame.columns if c.startswith("share:")]
+    key = copied_key(sheet.frame.columns)
     if not sheet.has("run_id") or not {"tokens"} & {*key}:
         return
     loss = sheet.frame["loss"]
-    precise = loss.is_finite() & ((loss * 1e3 - (loss * 1e3).round()).abs() > 1e-6)
-    frame = sheet.frame.filter(pl.Series(sheet.used) & precise.fill_null(False))
+    frame = sheet.frame.filter(pl.col("used") & precise(pl.col("loss")))
     # Few losses are shared at all: only among those are the other columns compared.
     frame = frame.filter(pl.col("loss").is_duplicated())
     if frame.is_empty():
@@ -128,11 +130,24 @@ def copied_runs(sheet: Sheet) -> Iterator[Finding]:
     runs = pl.col("run_id").n_unique().over([*key, "loss", "unit"])
     copied = frame.filter(runs > 1)
     mask = sheet.frame["row"].is_in(copied["row"].implode()) & loss.is_in(copied["loss"].implode())
-    shown = ", ".join(copied["run_id"].drop_nulls().unique(maintain_order=True)[:4]) if copied.height else ""
-    yield from codes.COPIED_RUN.finding(sheet, mask, f"{{rows}} with the loss of another run: {shown}.")
+    names = tuple(copied["run_id"].drop_nulls().unique(maintain_order=True).to_list())
+    text = "{rows} with the loss of another run: {names}."
+    yield from codes.COPIED_RUN.finding(sheet, mask, text, names=names, most_names=4)
 
 
-def run_conflicts(sheet: Sheet) -> Iterator[Finding]:
+def copied_key(columns: Iterable[str]) -> list[str]:
+    """Columns that are equal in a run and its copy."""
+    columns = list(columns)
+    key = [c for c in ("params_total", "params_non_embedding", "tokens", "target", "eval_set") if c in columns]
+    return key + [c for c in columns if c.startswith(SHARE)]
+
+
+def precise(loss: pl.Expr) -> pl.Expr:
+    """Losses of so many digits that two runs hardly ever share one."""
+    return (loss.is_finite() & ((loss * 1e3 - (loss * 1e3).round()).abs() > 1e-6)).fill_null(False)
+
+
+def run_conflicts(sheet: Sheet) -> Iterator[Found]:
     columns = [c for c in _FIXED if sheet.has(c)]
     if not sheet.has("run_id") or not columns:
         return
@@ -146,3 +161,4 @@ def run_conflicts(sheet: Sheet) -> Iterator[Finding]:
 
 
 CHECKS = (ghosts, unfinished, diverged, unknown_status, flagged, nameless, duplicates, copied_runs, run_conflicts)
+BETWEEN_RUNS = (copied_runs,)

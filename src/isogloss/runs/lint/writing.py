@@ -16,6 +16,7 @@ from isogloss.files import check_file, new_file, new_folder
 from isogloss.runs.lint.changes import Fixed
 from isogloss.runs.source import READERS
 from isogloss.runs.study_table import EVALS, MANIFEST, RUNS
+from isogloss.stores import exists
 
 FIXES_JSON, FIXES_CSV = "fixes.json", "fixes.csv"
 
@@ -27,7 +28,7 @@ def check_output(source: Path, out: Path) -> None:
             raise unknown_name("file suffix", out.suffix, READERS, where=str(out))
         check_file(out, tuple(READERS))
         for path in (out, record(out)):
-            if path.exists():
+            if path.exists() or exists(path):
                 raise InputError("is there already", where=str(path), hint="Give a new name with -o.")
         return
     place, origin = out.absolute().resolve(), source.absolute().resolve()
