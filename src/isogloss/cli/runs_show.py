@@ -63,7 +63,7 @@ def show(
 
             from isogloss.report.runs_page import runs_page
 
-            page = runs_page(found, "Runs")
+            page = runs_page(found, "Runs", answer)
             with new_folder(folder, marker=ANSWER) as temporary:
                 (temporary / ANSWER).write_text(dumps(finite(answer), indent=1, ensure_ascii=False), encoding="utf-8")
                 (temporary / PAGE).write_text(page, encoding="utf-8")

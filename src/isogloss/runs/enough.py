@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
 # Values within this factor are one level of an axis; fewer levels than this cannot tell a power law's three numbers.
 SAME, LEVELS = 1.1, 3
@@ -175,16 +176,13 @@ def _data_mixing(design: Design, said: _Said) -> None:
     if not known.any():
         said.missing.append("no mixture is known")
         return
-    mixtures: dict[tuple[float, float], set[str]] = {}
-    places = zip(design.N[known], design.D[known], design.mixture[known], strict=True)
-    for N, D, mixture in places:
-        mixtures.setdefault((N, D), set()).add(mixture)
-    most = max(mixtures.values(), key=len)
+    frame = pl.DataFrame({"N": design.N[known], "D": design.D[known], "mixture": design.mixture[known].astype(str)})
+    most = int(frame.group_by("N", "D").agg(pl.col("mixture").n_unique())["mixture"].max())  # type: ignore[arg-type]
     # A coefficient per language, and the irreducible loss.
-    dimensions = len(next(iter(most)).split(","))
-    if len(most) <= dimensions:
-        have = "mixture" if len(most) == 1 else "mixtures"
-        said.missing.append(f"{len(most)} {have} at one N and D (more than {dimensions} needed)")
+    dimensions = len(frame["mixture"][0].split(","))
+    if most <= dimensions:
+        have = "mixture" if most == 1 else "mixtures"
+        said.missing.append(f"{most} {have} at one N and D (more than {dimensions} needed)")
 
 
 def _transfer(design: Design, said: _Said) -> None:

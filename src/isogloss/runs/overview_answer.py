@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +145,14 @@ def laws(found: Overview) -> list[dict[str, Any]]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     """With counts: isogloss runs lint names the rows."""
-    counts = {"rows": max(finding.count, len(finding.rows)), "runs": len(finding.runs)}
-    return {k: v for k, v in asdict(finding).items() if k != "count"} | counts
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "rows": max(finding.count, len(finding.rows)),
+        "runs": len(finding.runs),
+        "message": finding.message,
+        "cure": finding.cure,
+    }
 
 
 def _range(values: pl.Series) -> list[float] | None:
