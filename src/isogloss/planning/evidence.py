@@ -156,7 +156,7 @@ def _repetition(question: Question) -> tuple[float, Evidence]:
 def _capacity(question: Question, K: int) -> tuple[float, Evidence]:
     if question.assumptions.capacity == "none":
         source = "phi = 0: no capacity tax for many languages, as in ATLAS equation 1"
-        return 0.0, Evidence("capacity", "given" if K == 1 else "published", source)
+        return 0.0, Evidence("capacity", "given" if K == 1 else "assumed", source)
     entry = find("k-law/atlas2025")
     source = f"phi = {entry.coefficients['phi']}, {entry.source}, with K = exp(entropy of the shares)"
     return entry.coefficients["phi"], Evidence("capacity", "assumed", source)
