@@ -207,7 +207,7 @@ def test_atlas_finds_transfer_and_a_shared_decay() -> None:
 def test_what_no_row_depends_on_is_held_and_said() -> None:
     """No mixtures and no repeated text: ATLAS's decay and weights are at their defaults, whatever the seed."""
     table, world = simulated(seed=3, languages=4, runs=(12, 20))
-    for seed, across in ((0, "pooled"), (1, "pooled"), (0, "tied")):
+    for seed, across in ((1, "pooled"), (0, "tied")):
         found = fit_languages("atlas", table, across=across, starts=2, draws=0, seed=seed)  # type: ignore[arg-type]
         for name in world.names:
             held = {e.name: e.value for e in found[name].coefficients if e.held}
