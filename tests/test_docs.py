@@ -139,6 +139,9 @@ def _finished_study(folder: Path) -> None:
         ):
             loss = 1 + 30 / N**0.3 + 800 / (D * mixture.get(code, 0.01)) ** 0.5 + 0.3 * (phase == "stable")
             evals.append({**run, "tokens": int(D), "lr_phase": phase, "language": code, "loss": loss})
+    flat = pl.DataFrame(evals).filter(pl.col("lr_phase") == "final").join(pl.DataFrame(runs), on="run_id")
+    (folder / "measured").mkdir()
+    flat.write_parquet(folder / "measured" / "prose.parquet")
     pl.DataFrame(runs).write_parquet(folder / RUNS)
     pl.DataFrame(exposure).write_parquet(folder / EXPOSURE)
     pl.DataFrame(evals).with_columns(unit=pl.lit("bits/byte")).write_parquet(folder / EVALS)

@@ -36,7 +36,7 @@ HELP = (
     *("zh-cn", "zh-tw"),
 )
 MESSAGES = (
-    "af am ar be bg bn bs cy eo fa ga gu he hi hr is ka kk kn lt lv mk ml mn mr my nb ne pa-in ro si sk sq sr ta te tg th "
+    "af am ar be bg bn bs cy eo fa ga gu he hi hr is ka kk kn lt lv mk ml mn mr nb ne pa-in ro si sk sr ta te tg th "
     "ug uk uz xh zu"
 ).split()
 MANUALS = "cs da de el es fi fr hu id it ja mk nb nl pl pt-br ro ru sr sv tr uk vi zh".split()

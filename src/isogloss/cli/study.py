@@ -178,6 +178,63 @@ def collect(folder: Path, *, json: Json = False) -> None:
 
 
 @study.command
+def measure(
+    folder: Path,
+    *,
+    text: Path,
+    name: str | None = None,
+    bytes: Annotated[str | None, Parameter(name="--bytes")] = None,
+    runs: str | None = None,
+    longest: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> None:
+    """Measure finished models on further text: another domain, or languages that the study lacks.
+
+    Writes measured/NAME.parquet in the study's folder, a table of runs that fit and runs lint read. What was measured
+    on the same text is not measured again.
+
+    Parameters
+    ----------
+    folder
+        A folder in which study run was begun.
+    text
+        A folder with one file (or subfolder) of text per language, named by its code: et.txt, fin_Latn.jsonl.gz.
+    name
+        What the text is called, in the table too (eval_set); by default the folder's name.
+    bytes
+        Most text of each language, such as 32KB; by default as much as the study holds out.
+    runs
+        Only these runs: ids or their beginnings, separated by commas.
+    longest
+        Only each run's longest budget.
+    json
+        Print what was measured as JSON and nothing else.
+    """
+    _check_training_extra()
+    from isogloss.sweeps.measure import measure as write
+    from isogloss.units import parse_quantity
+
+    chosen = listed_names(runs) if runs else []
+    limit = None if bytes is None else int(parse_quantity(bytes, "bytes"))
+    with progress_bar() as report:
+        found = write(
+            folder,
+            text,
+            name=name,
+            bytes=limit,
+            runs=chosen,
+            longest=longest,
+            progress=lambda done, of: report("measuring models", done, of),
+        )
+    if json:
+        print_json({**asdict(found), "table": str(found.table)})
+        return
+    said = f"Measured {found.models} models on text of {len(found.languages)} languages, {found.new} of them now"
+    console().print(f"{said}: {found.table}", markup=False, soft_wrap=True)
+    print_warnings(found.notes)
+
+
+@study.command
 def export(
     folder: Path,
     run_id: str,

@@ -36,8 +36,8 @@ def collect(study: Path) -> dict[str, Any]:
 
     jobs = read_jobs(study)
     tables = {
-        RUNS: pl.DataFrame([_run_row(study, job) for job in jobs], infer_schema_length=None),
-        EXPOSURE: pl.DataFrame([row for job in jobs for row in _exposure_rows(study, job)], infer_schema_length=None),
+        RUNS: pl.DataFrame([run_row(study, job) for job in jobs], infer_schema_length=None),
+        EXPOSURE: pl.DataFrame([row for job in jobs for row in exposure_rows(study, job)], infer_schema_length=None),
         EVALS: pl.DataFrame([row for job in jobs for row in _eval_rows(study, job)], _eval_schema()),
     }
     hashes = {}
@@ -65,7 +65,7 @@ def _other_runs(study: Path, jobs: Sequence[Job]) -> Iterable[str]:
     return (p.name for p in folder.iterdir() if p.is_dir() and p.name not in known) if folder.is_dir() else ()
 
 
-def _run_row(study: Path, job: Job) -> dict[str, Any]:
+def run_row(study: Path, job: Job) -> dict[str, Any]:
     folder = run_folder(study, job.run_id)
     spec, state = job.spec, state_of(study, job)
     status = _STATES.get(state) or ("running" if holder(folder) else "killed" if state == "partial" else "planned")
@@ -94,7 +94,7 @@ def _run_row(study: Path, job: Job) -> dict[str, Any]:
     }
 
 
-def _exposure_rows(study: Path, job: Job) -> Iterable[dict[str, Any]]:
+def exposure_rows(study: Path, job: Job) -> Iterable[dict[str, Any]]:
     """Intended and realised shares; what was seen is what the longest finished end saw."""
     rows = Rows.read(run_folder(study, job.run_id))
     last = max(rows.ends.values(), key=lambda end: end["tokens"], default=None)

@@ -41,15 +41,18 @@ def _find(code: str, name: str, text: Path | None) -> Path | None:
     if text is None:
         return None
     for path in sorted(text.iterdir()):
-        stem = path.name if path.is_dir() else _stem(path.name)
+        stem = stem_of(path)
         if stem is not None and _means(stem, code, name):
             return path / "*" if path.is_dir() else path
     return None
 
 
-def _stem(name: str) -> str | None:
-    suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
-    return name.removesuffix(suffix) if suffix else None
+def stem_of(path: Path) -> str | None:
+    """The name of a folder or of a file with text, without its suffixes; None for other files."""
+    if path.is_dir():
+        return path.name
+    suffix = next((s for s in sorted(_SUFFIXES, key=len, reverse=True) if path.name.endswith(s)), None)
+    return path.name.removesuffix(suffix) if suffix else None
 
 
 def _means(stem: str, code: str, name: str) -> bool:
