@@ -14,7 +14,7 @@ Stores of RUNS runs with POINTS steps of 12 metrics each are made in a temporary
 
 Each store is read in a process of its own, whose peak memory is told: "read" takes
 every run out of its source; "import" is import_runs to the study folder. Both must account for every point, or the
-benchmark fails. Times include the import of the tracker's library.
+benchmark fails; it also does where a store takes over 20 minutes. Times include the import of the tracker's library.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from measure import Row, show, write
 
 LANGUAGES = ("deu", "fra", "swh", "fin", "ekk", "lav", "ita", "spa", "por", "pol")
 METRICS = (*(f"eval/{language}/loss" for language in LANGUAGES), "tokens", "lr")
+# Seconds for one store to be made or read: several times what the slowest takes. And for a server to start.
+LIMIT, START = 1200, 180
 QUIET = {
     "WANDB_MODE": "offline",
     "WANDB_SILENT": "true",
@@ -139,7 +141,10 @@ print(json.dumps({**answer, "seconds": seconds, "cpu_seconds": cpu, "peak_bytes"
 
 def python(code: str, *arguments: object) -> str:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env={**os.environ, **QUIET}, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, env={**os.environ, **QUIET}, capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"not done in {LIMIT} s: {command[3:]}") from None
     if done.returncode:
         raise SystemExit(f"failed:\n{done.stderr}")
     return done.stdout
@@ -201,7 +206,8 @@ def serving(database: Path) -> Iterator[str]:
     running = subprocess.Popen(command, env={**os.environ, **QUIET}, stdout=quiet, stderr=quiet)
     address = f"http://127.0.0.1:{port}"
     try:
-        while running.poll() is None:
+        end = time.monotonic() + START
+        while running.poll() is None and time.monotonic() < end:
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break
@@ -212,7 +218,7 @@ def serving(database: Path) -> Iterator[str]:
         yield address
     finally:
         running.terminate()
-        running.wait()
+        running.wait(timeout=60)
 
 
 # --- measurements --------------------------------------------------------------------------------------------
@@ -266,7 +272,7 @@ def measure_all(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--points", type=int, default=5000)
     parser.add_argument("--only", nargs="*", choices=[*MAKERS, "server"], default=[*MAKERS, "server"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,8 @@ def test_learning_rate_phases_say_which_models_are_finished(tmp_path):
 def test_no_finished_model_says_what_to_read_instead(tmp_path):
     steps = [10, 20, 30]
     metrics = {"eval__sw__loss": (steps, [3, 2.5, 2]), "tokens": (steps, steps), "lr": (steps, [1, 1, 1])}
-    import_runs(FakeSource([run(**metrics)]), tmp_path / "s", {**MAP, "learning_rate": {"metric": "lr"}})
+    report = import_runs(FakeSource([run(**metrics)]), tmp_path / "s", {**MAP, "learning_rate": {"metric": "lr"}})
+    assert report.lacking[-1].endswith(f"isogloss fit {tmp_path}/s --law chinchilla --where lr_phase=stable")
     with pytest.raises(InputError, match="lr_phase=stable"):
         read_runs(tmp_path / "s")
     assert len(read_runs(tmp_path / "s", where="lr_phase=stable")) == 3
@@ -156,6 +158,65 @@ def test_totals_and_names_that_are_no_languages(tmp_path):
 def test_what_was_not_found_is_noted(tmp_path):
     report = import_runs(FakeSource([curve("a"), curve("b", batch=2, length=5)]), tmp_path / "s", MAP)
     assert "batch_tokens: not found in 1 of 2 runs (batch * length)." in report.notes
+
+
+def test_perplexities_become_losses(tmp_path):
+    steps = [1, 2, 3, 4, 5]
+    values = [math.e**3, 0.0, math.nan, math.inf, math.e**2]
+    one = run(eval__sw__ppl=(steps, values), err__sw=(steps, values), tokens=(steps, steps))
+    losses = {"eval/{language}/ppl": {"unit": "ppl", "stderr": "err/{language}"}}
+    report = import_runs(FakeSource([one]), tmp_path / "s", {**MAP, "losses": losses})
+    table = evals(tmp_path / "s")
+    assert table["loss"].to_list() == pytest.approx([3, 2])
+    # To first order the error of a logarithm is relative: here each error is as large as its value.
+    assert table["stderr"].to_list() == pytest.approx([1, 1])
+    assert set(table["unit"]) == {"nats/token"}
+    account = next(m for m in report.runs[0].metrics if m.metric == "eval/sw/ppl")
+    assert account.left_out == {"not a number": 1, "an infinite perplexity": 1, "a perplexity below 1": 1}
+    assert account.use == "loss of swh_Latn in nats/token, the logarithm of its perplexity/token"
+    assert any("kept as its logarithm" in note for note in report.notes)
+    both = {"eval/{language}/ppl": "ppl", "eval/{language}/loss": "nats/token"}
+    two = run(eval__sw__ppl=(steps, values), eval__sw__loss=(steps, values), tokens=(steps, steps))
+    with pytest.raises(InputError, match="both the loss of swh_Latn in nats/token"):
+        import_runs(FakeSource([two]), tmp_path / "t", {**MAP, "losses": both})
+
+
+def test_settings_that_a_log_repeats_are_not_called_unmapped(tmp_path):
+    one = curve(batch=2, length=5)
+    steps = [10, 20]
+    repeated = {name: series(steps, [1, 1]) for name in ("N", "batch", "mix.sw", "other")}
+    report = import_runs(
+        FakeSource([LoggedRun("a", "a", "", one.config, {**one.metrics, **repeated})]), tmp_path / "s", MAP
+    )
+    told = {metric: why for metric, why, _, _ in report.left_out()}
+    assert told == {**dict.fromkeys(("N", "batch", "mix.sw"), "read as a setting of the run"), "other": "not mapped"}
+
+
+# --- what a law will lack ----------------------------------------------------------------------------------
+
+
+def test_what_a_law_will_lack_is_said_with_where_it_may_stand(tmp_path):
+    steps = [10, 20]
+    settings = {"N": None, "n_params": 1e8, "q_sw": 0.4, "q_en": 0.6, "batch_size": 8, "seq_len": 512}
+    losses = {"eval__sw__loss": (steps, [3, 2]), "lr": (steps, [1e-3, 1e-3])}
+    runs = [run("bare", "finished", settings, **losses), curve("whole")]
+    mapping = {**MAP, "learning_rate": {"metric": "lr"}}
+    report = import_runs(FakeSource(runs), tmp_path / "s", mapping)
+    size, tokens, shares = report.lacking
+    assert size.startswith("N, in 1 of 2 runs (bare): no law can be fitted to them. They have no N.")
+    assert size.endswith('\nUnder [run]: params_total = "n_params"')
+    assert f"else {tmp_path}/s/map.toml" in shares
+    assert "2 points of losses are left out" in tokens
+    assert 'Under [tokens]: per_step = "batch_size * seq_len"' in tokens
+    assert 'Under [mixture]: share = "q_{language}"' in shares
+    assert import_runs(FakeSource(runs), tmp_path / "s").lacking == report.lacking
+    cured = {**mapping, "run": {"params_total": ["N", "n_params"]}, "tokens": {**MAP["tokens"], "per_step": "4096"}}
+    (again, finished) = import_runs(FakeSource(runs), tmp_path / "s", cured).lacking
+    assert again == shares
+    assert finished.startswith("a finished model, in 1 of 2 runs (bare)")
+    with pytest.raises(InputError, match=r"Under \[tokens\]: per_step = "):
+        import_runs(FakeSource(runs[:1]), tmp_path / "t", MAP)
+    assert import_runs(FakeSource(runs[1:]), tmp_path / "u", MAP).lacking == ()
 
 
 # --- again -----------------------------------------------------------------------------------------------

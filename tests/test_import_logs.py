@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -25,7 +28,7 @@ def rows(last: int = 50) -> list[dict[str, float]]:
     ]
 
 
-def jsonl(path: Path, records: list[dict[str, float]]) -> Path:
+def jsonl(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(r) + "\n" for r in records))
     return path
@@ -110,6 +113,33 @@ def test_metric_and_value_columns(tmp_path):
     ]
     found = read_one(jsonl(tmp_path / "r.jsonl", long))
     assert {n: s.value.tolist() for n, s in found.metrics.items()} == {"eval/sw/loss": [3, 3], "tokens": [5, 10]}
+
+
+def test_text_where_numbers_belong_is_a_number_or_counted(tmp_path):
+    losses = [3.0, "NaN", "2.5", "broken", None]
+    found = read_one(jsonl(tmp_path / "r.jsonl", [{"step": s, "loss": v, "note": "x"} for s, v in enumerate(losses)]))
+    assert found.metrics["loss"].value.tolist() == pytest.approx([3, np.nan, 2.5], nan_ok=True)
+    assert [(t.what, t.lost) for t in found.troubles] == [("loss is text where a number belongs", 1)]
+    assert found.config["note"] == "x"
+
+
+def test_a_column_of_languages_names_the_losses(tmp_path):
+    rows = [
+        {"step": s, "language": language, "loss": loss / s, "tokens": 1e6 * s, "n_params": 1e7, "unit": "bpb"}
+        for s in (1, 2)
+        for language, loss in (("sw", 3.0), ("en", 2.0))
+    ]
+    found = read_one(jsonl(tmp_path / "r.jsonl", rows))
+    assert {n: found.metrics[n].value.tolist() for n in ("loss/sw", "loss/en")} == {
+        "loss/sw": [3, 1.5],
+        "loss/en": [2, 1],
+    }
+    report = import_runs(tmp_path / "r.jsonl", tmp_path / "s")
+    assert (report.losses, report.languages) == (4, ["eng_Latn", "swh_Latn"])
+    assert "bits/byte" in (tmp_path / "s" / "map.toml").read_text()
+    one = read_one(jsonl(tmp_path / "q.jsonl", [row for row in rows if row["language"] == "sw"]))
+    assert one.config["language"] == "sw"
+    assert "loss" in one.metrics
 
 
 def test_without_steps_rows_are_counted_and_it_is_said(tmp_path):

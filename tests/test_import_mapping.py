@@ -40,6 +40,8 @@ LOSS = {"losses": {"eval/{language}/loss": "bpb"}}
         ({"losses": {"x": {"language": "sw"}}}, r"losses.x.unit: missing\n.*bits/byte"),
         ({"losses": {"{language}": ""}}, "no unit"),
         ({"losses": {"{language}": "nast/token"}}, "Did you mean 'nats/token'"),
+        ({"losses": {"{language}": "perplexty/token"}}, "Did you mean 'perplexity/token'"),
+        ({"losses": {"{language}": "perplexity per word"}}, "per word is in no unit"),
         ({"losses": {"x": {"language": "Klingonish", "unit": "bpb"}}}, "Did you mean 'Klingon'"),
         ({"losses": {"{lang}/loss": "bpb"}}, r"unknown placeholder '\{lang\}'"),
         ({"losses": {"{language}/{language}": "bpb"}}, "more than once"),
@@ -260,6 +262,41 @@ def test_where_the_rest_stands():
     assert mapping.run.seed == ["random_seed"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "mixture"),
+    [
+        ({"share:est": 0.3, "share:fin": 0.7, "unique:est": 1e8}, ("share:{language}", False, "unique:{language}")),
+        ({"share:est": 0.3, "share:pile_cc": 0.7, "share:total": 1}, ("share:{language}", False, None)),
+        ({"share/pt-BR": 0.3, "share/es": 0.7}, ("share/{language}", False, None)),
+        ({"mix_est": 0.3, "mix_fin": 0.7, "layers_swa": 1}, ("mix_{language}", False, None)),
+        ({"weights-fin": 3, "weights-est": 1}, ("weights-{language}", True, None)),
+        ({"swh_Latn_share": 1}, ("{language}_share", False, None)),
+        ({"p.en": 0.5, "p.sw": 0.5, "p.seed": 7}, (None, False, None)),
+        ({"layers_swa": 4, "layers_est": 8}, (None, False, None)),
+        ({"model.weights.de": 1e9}, (None, False, None)),
+        ({"dropout_est": 0.5, "dropout_fin": 0.5}, (None, False, None)),
+        ({"data.tokens.est": 1e9, "data.tokens.fin": 1e9}, (None, False, None)),
+        ({"eval/de/bpb": 0.5, "eval/fr/bpb": 0.5}, (None, False, None)),
+    ],
+)
+def test_mixtures_are_told_by_name_and_number(settings, mixture):
+    guess = guessed(steps_of(["eval/de/bpb", "eval/fr/bpb"], settings={"batch_tokens": 5, **settings}))
+    found = mapping_from_text(guess.toml, "guess").mixture
+    assert (found.share, found.normalise, found.unique_tokens) == mixture
+    assert any("shares" in what for what in guess.lacking) == (found.share is None)
+
+
+def test_perplexities_are_proposed_where_no_loss_is_logged():
+    tokens = ([10, 30], [1e6, 3e6])
+    names = ["eval/sw/ppl", "eval/en/ppl", "train/ppl"]
+    losses = mapping_from_text(guessed(steps_of(names, 3e4, tokens=tokens)).toml, "guess").losses
+    assert {name: loss.unit for name, loss in losses.items()} == {"eval/{language}/ppl": "perplexity/token"}
+    both = guessed(steps_of([*names, "eval/sw/loss", "eval/en/loss"], 10.4, tokens=tokens))
+    assert list(mapping_from_text(both.toml, "guess").losses) == ["eval/{language}/loss"]
+    words = guessed(steps_of(["sw/word_perplexity", "en/word_perplexity"], 50.0, tokens=tokens))
+    assert "per word" in words.missing[0]
+
+
 @pytest.mark.parametrize(("weights", "normalise"), [((0.5, 0.5), False), ((3, 1), True), (("0.75", "0.25"), False)])
 def test_weights_are_told_from_shares(weights, normalise):
     settings = {"w.sw": weights[0], "w.en": weights[1]}
@@ -299,6 +336,18 @@ def test_devices_that_nobody_names_are_asked_for():
     settings = {"per_device_train_batch_size": 8, "seq_len": 512}
     guess = guessed(steps_of(["eval/de/bpb", "eval/fr/bpb"], settings=settings))
     assert "number of devices" in guess.missing[0]
+
+
+def test_what_is_missing_of_a_step_is_named():
+    bare = guessed(steps_of(["eval/de/bpb", "eval/fr/bpb"], settings={"train_batch_size": 8}))
+    assert "beside train_batch_size no length of sequences" in bare.missing[0]
+
+
+def test_d_of_one_evaluation_each_is_a_setting():
+    one = run("a", "", {"D": 1e9}, loss__sw=([0], [1.1]), loss__en=([1], [1.2]), D=([0, 1], [1e9, 1e9]))
+    unit = run("b", "", {"D": 2e9, "unit": "bpb"}, loss__sw=([0], [1.0]))
+    mapping = mapping_from_text(guessed(one, unit).toml, "guess")
+    assert (mapping.tokens.total, mapping.losses["loss/{language}"].unit) == (["D"], "bits/byte")
 
 
 def test_a_guess_and_its_import_read_each_run_once_if_it_fits(tmp_path):

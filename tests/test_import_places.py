@@ -13,7 +13,7 @@ import pytest
 from imports import MAP, FakeSource, curve
 from isogloss.cli.main import run
 from isogloss.errors import InputError
-from isogloss.runs.importing import import_runs, other_kinds
+from isogloss.runs.importing import faster_way, import_runs, other_kinds
 from isogloss.runs.importing.lock import LOCK, locked
 
 MIXED = {"losses": {"eval_sw_loss": {"unit": "nats/token", "language": "sw"}}, "tokens": {"per_step": "1000"}}
@@ -46,6 +46,25 @@ def test_other_kinds_are_named_with_how_to_read_them(tmp_path, capsys):
     assert report.read == 1
     run(["runs", "import", str(folder), "--guess"])
     assert f"isogloss: {note}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("mlflow:http://localhost:5000", True),
+        ("mlflow:https://127.0.0.1", True),
+        ("mlflow:http://tracker.example:5000", False),
+        ("mlflow:http://[", False),
+        ("mlruns", False),
+    ],
+)
+def test_a_server_of_this_machine_is_better_read_in_place(source, told):
+    assert bool(faster_way(source)) == told
+
+
+def test_an_address_of_sqlite_is_no_remote_store(tmp_path, capsys):
+    assert run(["runs", "import", f"sqlite:///{tmp_path}/none.db", "-o", str(tmp_path / "s")]) == 2
+    assert "no such MLflow store" in capsys.readouterr().err
 
 
 def test_one_kind_and_no_folder(tmp_path):

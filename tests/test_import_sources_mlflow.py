@@ -170,6 +170,8 @@ def test_what_is_known_by_its_content(store, database, tmp_path):
     [
         ("sqlite:////nowhere/x.db", "no such MLflow store"),
         ("databricks", "cannot read"),
+        ("http://[host", "is no address"),
+        ("http://user:secret@host:700000", "is no address"),
         ("postgresql://user:secret@host/db", "cannot read: postgresql"),
     ],
 )
@@ -196,7 +198,7 @@ def test_other_databases_and_folders(tmp_path):
 
 
 def test_a_locked_database_is_waited_for_and_named(database, tmp_path, monkeypatch):
-    path = Path(shutil.copy(database, tmp_path))
+    path = Path(shutil.copy(database, tmp_path / "store.db"))
     source = Mlflow(str(path))
     (entry, *_) = source.entries()
     writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -256,10 +258,13 @@ def test_a_run_whose_meta_is_half_written(store, tmp_path):
     shutil.copytree(store, tmp_path / "mlruns")
     path = next((tmp_path / "mlruns").glob("*/*/meta.yaml"))
     path.write_bytes(b"")
+    bare = tmp_path / "mlruns" / path.parent.parent.name / "bare"
+    (bare / "metrics").mkdir(parents=True)
     source = Mlflow(str(tmp_path / "mlruns"))
     count = len(list(source.entries()))
     assert count in (4, 5)
     assert any("half-written" in t.what for t in source.troubles)
+    assert [t.where for t in source.troubles if "without meta.yaml" in t.what] == [str(bare)]
 
 
 # --- servers -------------------------------------------------------------------------------------------------

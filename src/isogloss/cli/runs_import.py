@@ -45,7 +45,7 @@ def import_(
     json
         Print the whole answer as JSON and nothing else.
     """
-    from isogloss.runs.importing import guess_mapping, import_runs, open_source, other_kinds
+    from isogloss.runs.importing import faster_way, guess_mapping, import_runs, open_source, other_kinds
 
     if guess:
         opened = open_source(source)
@@ -53,16 +53,22 @@ def import_(
         with progress_bar() as progress:
             found = guess_mapping(opened, progress=progress)
         if json:
-            print_json({"source": opened.said, "mapping": found.toml, "missing": found.missing})
+            print_json(
+                {"source": opened.said} | {"mapping": found.toml, "missing": found.missing, "lacking": found.lacking}
+            )
         else:
             print(found.toml)
             if others:
                 print(f"isogloss: {others}", file=sys.stderr)
             for what in found.missing:
                 print(f"isogloss: to be filled in: {what}", file=sys.stderr)
+            for what in found.lacking:
+                print(f"isogloss: not found: {what}", file=sys.stderr)
         return
     if output is None:
         raise InputError("no folder to write", where="--output", hint="Give one, -o study; or --guess for a mapping.")
+    if said := faster_way(source):
+        print(f"isogloss: {said}", file=sys.stderr)
     with progress_bar() as progress, _told_when_interrupted(progress) as watched:
         report = import_runs(source, output, mapping, progress=watched)
     if json:
@@ -112,12 +118,29 @@ def _print(report: ImportReport) -> None:
         shown = [[metric, why, f"{points:,}", str(runs)] for metric, why, points, runs in left[:_SHOWN]]
         more = f" ({len(left) - _SHOWN} more lines in import.json)" if len(left) > _SHOWN else ""
         print_table(f"\nLeft out{more}", ["metric", "why", "points", "runs"], shown, left=2)
-    troubles = [_trouble(t) for t in report.troubles]
+    troubles = _troubles(report)
     more = [f"{len(troubles) - _SHOWN} more troubles in import.json."] if len(troubles) > _SHOWN else []
     print_warnings([*report.notes, *troubles[:_SHOWN], *more])
+    if report.lacking:
+        out.print("\nWhat a law will lack", style="bold")
+    for text in report.lacking:
+        first, *rest = text.split("\n")
+        out.print(f"  ! {first}", markup=False, soft_wrap=True, highlight=False)
+        for line in rest:
+            out.print(f"    {line}", markup=False, soft_wrap=True, highlight=False)
     out.print(f"\nWrote {report.out}. Next: isogloss runs lint {report.out}", markup=False, soft_wrap=True)
 
 
-def _trouble(trouble: Any) -> str:
-    lost = f" ({trouble['lost']} lost)" if trouble["lost"] else ""
-    return " ".join(filter(None, (f"{trouble['where']}: {trouble['what']}{lost}.", trouble["hint"])))
+def _troubles(report: ImportReport) -> list[str]:
+    """The same of several files or runs is said once."""
+    same: dict[tuple[str, str], list[Any]] = {}
+    for trouble in report.troubles:
+        same.setdefault((trouble["what"], trouble["hint"]), []).append(trouble)
+    out: list[str] = []
+    for (what, hint), troubles in same.items():
+        places = list(dict.fromkeys(trouble["where"] for trouble in troubles))
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        lost = sum(trouble["lost"] or 0 for trouble in troubles)
+        said = f"{places[0]}{more}: {what}{f' ({lost} lost)' if lost else ''}."
+        out.append(f"{said} {hint}" if hint else said)
+    return out

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 NOT_MAPPED = "not mapped"
+AS_SETTING = "read as a setting of the run"
 REPLACED = "replaced by a resume"
 REPEATED = "duplicate of the same step"
 NOT_A_NUMBER = "not a number"
@@ -72,6 +73,8 @@ class ImportReport:
     known: int = 0
     skipped: int = 0
     guessed: bool = False
+    lacking: Sequence[str] = ()
+    """What a law will lack, and what to do, in lines."""
 
     @property
     def read(self) -> int:
@@ -102,14 +105,14 @@ class ImportReport:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def left_out(self) -> list[tuple[str, str, int, int]]:
-        """Metric, reason, points and runs, most points first; what is not mapped comes last."""
+        """Metric, reason, points and runs, most points first; settings come last but for what is not mapped."""
         points: Counter[tuple[str, str]] = Counter()
         runs: Counter[tuple[str, str]] = Counter()
         for metric in self._metrics():
             for why, count in metric.left_out.items():
                 points[metric.metric, why] += count
                 runs[metric.metric, why] += 1
-        order = sorted(points, key=lambda k: (k[1] == NOT_MAPPED, -points[k], k))
+        order = sorted(points, key=lambda k: (k[1] == NOT_MAPPED, k[1] == AS_SETTING, -points[k], k))
         return [(metric, why, points[metric, why], runs[metric, why]) for metric, why in order]
 
     def _metrics(self) -> Iterable[MetricAccount]:
@@ -135,6 +138,7 @@ class ImportReport:
             },
             "languages": list(self.languages),
             "notes": list(self.notes),
+            "lacking": list(self.lacking),
             "troubles": [dict(t) for t in self.troubles],
             "runs": [asdict(run) | {"read": run.read, "kept": run.kept} for run in self.runs],
         }

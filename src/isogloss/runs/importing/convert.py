@@ -11,13 +11,14 @@ import numpy as np
 import polars as pl
 
 from isogloss.errors import InputError
-from isogloss.runs.importing.accounts import NOT_A_NUMBER, NOT_MAPPED, REPEATED, REPLACED, MetricAccount
+from isogloss.runs.importing.accounts import AS_SETTING, NOT_A_NUMBER, NOT_MAPPED, REPEATED, REPLACED, MetricAccount
 from isogloss.runs.importing.clock import Clock, find_clock
 from isogloss.runs.importing.logged import LoggedRun, Series
 from isogloss.runs.importing.mapping import Loss, Mapping
 from isogloss.runs.importing.patterns import Namer, Pattern
+from isogloss.runs.importing.perplexity import BELOW_ONE, INFINITE
 from isogloss.runs.importing.resumes import InOrder, in_order
-from isogloss.runs.importing.settings import exposure_rows, run_columns
+from isogloss.runs.importing.settings import exposure_rows, run_columns, used_settings
 from isogloss.runs.read import FINISHED
 
 EVALS_SCHEMA: dict[str, Any] = {
@@ -49,6 +50,11 @@ class Converted:
     """Names in the source, and the languages that they were read as."""
     kept_names: tuple[str, ...]
 
+    @property
+    def phases(self) -> dict[str, int]:
+        """Points of losses by phase, without those of none."""
+        return dict(self.evals["lr_phase"].drop_nulls().value_counts(sort=True).sort("lr_phase").iter_rows())
+
 
 @dataclass(frozen=True)
 class _Use:
@@ -79,9 +85,10 @@ def convert(run: LoggedRun, mapping: Mapping, said: str) -> Converted:
     taken = {account.metric for account in accounts}
     accounts += [account for account in clock.accounts if account.metric not in taken]
     taken |= {account.metric for account in accounts}
+    in_use = used_settings(mapping, run.config)
     for name, series in run.metrics.items():
         if name not in taken:
-            why = refused.get(name, NOT_MAPPED)
+            why = refused.get(name, AS_SETTING if name in in_use else NOT_MAPPED)
             accounts.append(MetricAccount(name, "", len(series), 0, {why: len(series)}))
     if collapsed:
         notes.append(f"diverged: the last value of {', '.join(collapsed[:3])} is no number")
@@ -130,10 +137,10 @@ def _uses(run: LoggedRun, mapping: Mapping, namer: Namer) -> tuple[list[_Use], d
         if language is None:
             refused[metric] = TOTAL if spoken else NO_LANGUAGE
             continue
-        other = first.setdefault((language, loss.unit, loss.phase), metric)
+        other = first.setdefault((language, loss.loss_unit, loss.phase), metric)
         if other != metric:
             raise InputError(
-                f"metrics {other!r} and {metric!r} are both the loss of {language} in {loss.unit}",
+                f"metrics {other!r} and {metric!r} are both the loss of {language} in {loss.loss_unit}",
                 where=f"run {run.name!r}",
                 hint="Map one of them; name it in full, or a pattern that the other does not fit.",
             )
@@ -151,8 +158,10 @@ def _stderr_names(run: LoggedRun, mapping: Mapping) -> set[str]:
 def _loss_points(use: _Use, run: LoggedRun, clock: Clock, finished: bool) -> tuple[pl.DataFrame, MetricAccount, bool]:
     series = run.metrics[use.metric]
     points = in_order(series, resumed=clock.resumed)
-    number = np.isfinite(points.value)
+    number, wrong = _numbers(points.value, use.loss)
     step, value = points.step[number], points.value[number]
+    if use.loss.is_perplexity:
+        value = np.log(value)
     joined = clock.tokens(step)
     known = np.isfinite(joined.tokens)
     step, value, tokens = step[known], value[known], joined.tokens[known]
@@ -163,29 +172,45 @@ def _loss_points(use: _Use, run: LoggedRun, clock: Clock, finished: bool) -> tup
         "lr_phase": pl.Series(phase, dtype=pl.String),
         "language": pl.repeat(use.language, len(step), dtype=pl.String, eager=True),
         "loss": value,
-        "unit": pl.repeat(use.loss.unit, len(step), dtype=pl.String, eager=True),
-        "stderr": _errors(use, run, step),
+        "unit": pl.repeat(use.loss.loss_unit, len(step), dtype=pl.String, eager=True),
+        "stderr": _errors(use, run, step, value),
         "metric": pl.repeat(use.metric, len(step), dtype=pl.String, eager=True),
     }
     frame = pl.DataFrame(columns, schema=_no_id(EVALS_SCHEMA))
     left_out = {
         REPLACED: points.replaced,
         REPEATED: points.repeated,
-        NOT_A_NUMBER: int((~number).sum()),
+        **wrong,
         **joined.why_not,
     }
-    account = MetricAccount(use.metric, f"loss of {use.language} in {use.loss.unit}", len(series), len(step), left_out)
-    return frame, account, bool(len(number)) and not bool(number[-1])
+    said = f"loss of {use.language} in {use.loss.loss_unit}"
+    said += f", the logarithm of its {use.loss.unit}" if use.loss.is_perplexity else ""
+    account = MetricAccount(use.metric, said, len(series), len(step), left_out)
+    return frame, account, bool(len(points.value)) and not bool(np.isfinite(points.value[-1]))
 
 
-def _errors(use: _Use, run: LoggedRun, step: np.ndarray) -> pl.Series:
+def _numbers(value: np.ndarray, loss: Loss) -> tuple[np.ndarray, dict[str, int]]:
+    """Which values are losses, or perplexities that have one, and how many are not for each reason."""
+    number = np.isfinite(value)
+    if not loss.is_perplexity:
+        return number, {NOT_A_NUMBER: int((~number).sum())}
+    infinite, below = value == np.inf, value < 1
+    wrong = {NOT_A_NUMBER: np.isnan(value), INFINITE: infinite, BELOW_ONE: below}
+    return number & ~below, {why: int(rows.sum()) for why, rows in wrong.items()}
+
+
+def _errors(use: _Use, run: LoggedRun, step: np.ndarray, loss: np.ndarray) -> pl.Series:
     series = run.metrics.get(use.stderr) if use.stderr else None
     if series is None or not len(series):
         return pl.Series([None] * len(step), dtype=pl.Float64)
     points = in_order(series, resumed=False)
     at = np.searchsorted(points.step, step).clip(max=len(points.step) - 1)
     same = (points.step[at] == step) & np.isfinite(points.value[at])
-    return pl.Series(np.where(same, points.value[at], np.nan)).fill_nan(None)
+    errors = np.where(same, points.value[at], np.nan)
+    if use.loss.is_perplexity:
+        # The standard error of a logarithm, to first order.
+        errors = errors / np.exp(loss)
+    return pl.Series(errors).fill_nan(None)
 
 
 def _stderr_accounts(uses: Sequence[_Use], run: LoggedRun, frames: Sequence[pl.DataFrame]) -> list[MetricAccount]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from isogloss.runs.columns import meaning
 from isogloss.runs.importing.expressions import number
-from isogloss.runs.importing.guess_losses import LossGuess, guess_losses
+from isogloss.runs.importing.guess_losses import KIND, LossGuess, guess_losses
+from isogloss.runs.importing.guess_mixture import guess_mixture
 from isogloss.runs.importing.logged import Source
 from isogloss.runs.importing.names import guess_pattern
 from isogloss.runs.importing.survey import Progress, Survey, quiet, survey
 from isogloss.runs.importing.toml import key, quoted, to_toml, value
-from isogloss.runs.names import judge_names
 
 _COUNTER = re.compile(
     r"((num|n|total|train|training|consumed|seen|cumulative)_?)*(input_)?tokens(_?(seen|consumed|processed|total|trained))?"
@@ -48,7 +46,6 @@ _DEVICES = ("world_size", "num_devices", "devices", "n_gpus", "num_gpus")
 _ACCUMULATED = ("gradient_accumulation_steps", "grad_accum_steps", "accumulate_grad_batches")
 _STEPS = frozenset({"global_step", "optimizer_step", "train_step", "iteration", "iter"})
 _LENGTH = ("seq_len", "seq_length", "sequence_length", "context_length", "max_seq_len", "block_size", "n_ctx")
-_MIXTURE_WORDS = ("mix", "share", "weight", "proportion", "sampling", "ratio", "language", "lang")
 
 
 @dataclass
@@ -57,6 +54,8 @@ class Guess:
 
     toml: str
     missing: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    """What was not found and an import can do without, but a law cannot."""
 
 
 def guess_mapping(source: Source, *, progress: Progress = quiet) -> Guess:
@@ -70,17 +69,18 @@ def guess_mapping(source: Source, *, progress: Progress = quiet) -> Guess:
 def guess_from(found: Survey, said: str) -> Guess:
     out: list[str] = [f"# A mapping proposed for {said} ({found.runs} runs). Every key: docs/import.md.", ""]
     missing: list[str] = []
+    lacking: list[str] = []
     _losses(found, out, missing)
     _tokens(found, out, missing)
-    _run(found, out)
-    _mixture(found, out)
+    _run(found, out, lacking)
+    _mixture(found, out, lacking)
     if rate := _best(found, (n for n in found.metrics if _RATES.fullmatch(_tail(n)))):
         out += ["[learning_rate]  # tells warmup, stable, decay and final points", f"metric = {quoted(rate)}", ""]
-    return Guess("\n".join(out), missing)
+    return Guess("\n".join(out), missing, lacking)
 
 
 def _losses(found: Survey, out: list[str], missing: list[str]) -> None:
-    vocabularies = {v for k in _keys(found, "vocab_size") for x in found.settings[k] if (v := number(x))}
+    vocabularies = {v for k in setting_keys(found, "vocab_size") for x in found.settings[k] if (v := number(x))}
     losses = guess_losses(found, sorted(vocabularies))
     out += ["[losses]"]
     if not losses:
@@ -116,8 +116,8 @@ def _loss_lines(loss: LossGuess, language: str | None, errors: bool, missing: li
 
 def _tokens(found: Survey, out: list[str], missing: list[str]) -> None:
     out.append("[tokens]")
-    rising = [n for n, facts in found.metrics.items() if _COUNTER.fullmatch(_tail(n)) and 2 * facts.rising > facts.runs]
-    counter, per_step = _best(found, rising), _per_step(found)
+    rising = [n for n, facts in found.metrics.items() if counts_tokens(n) and 2 * facts.rising > facts.runs]
+    counter, per_step = _best(found, rising), tokens_of_step(found)
     if counter:
         match = _COUNTER.fullmatch(_tail(counter))
         scale = (match["scale"] or "").casefold() if match else ""
@@ -126,10 +126,10 @@ def _tokens(found: Survey, out: list[str], missing: list[str]) -> None:
             out.append(f"scale = {_SCALES[scale[0]]}  # by its name it counts {scale}")
     elif not per_step:
         total = next((k for k in found.settings if meaning(_tail(k)) == "tokens"), None)
-        if total and all(facts.points == facts.runs for facts in found.metrics.values()):
+        if total and all(facts.points == facts.runs for n, facts in found.metrics.items() if KIND.search(n)):
             out.append(f"total = {quoted(total)}  # D of runs with one evaluation")
         else:
-            missing.append("D: no counter of tokens among the metrics, and no batch size in the settings")
+            missing.append(f"D: no counter of tokens among the metrics, and {_no_step(found)}")
             out.append('# metric = "train/tokens", or per_step = "batch_size * seq_len" for steps x batch tokens,')
             out.append(
                 '# or total = "tokens_trained", a setting or a number such as "100B", of runs with one evaluation'
@@ -146,7 +146,8 @@ def _tokens(found: Survey, out: list[str], missing: list[str]) -> None:
     out.append("")
 
 
-def _per_step(found: Survey) -> str | None:
+def tokens_of_step(found: Survey) -> str | None:
+    """A product of settings, by their names."""
     tails: dict[str, str] = {}
     for k, values in found.settings.items():
         if any(number(v) is not None for v in values):
@@ -168,15 +169,27 @@ def _per_step(found: Survey) -> str | None:
     return " * ".join(_factor(f) for f in (*factors, length))
 
 
+def _no_step(found: Survey) -> str:
+    """Why the tokens of a step cannot be told."""
+    tails = {_tail(k): k for k in found.settings}
+    batch = next((tails[t] for t in (*_BATCH, *_PER_DEVICE) if t in tails), None)
+    return f"beside {batch} no length of sequences in the settings" if batch else "no batch size in the settings"
+
+
+def counts_tokens(metric: str) -> bool:
+    """By its name."""
+    return _COUNTER.fullmatch(_tail(metric)) is not None
+
+
 def _factor(name: str) -> str:
     return name if all(part.isidentifier() for part in name.split(".")) else f"'{name}'"
 
 
-def _run(found: Survey, out: list[str]) -> None:
+def _run(found: Survey, out: list[str], lacking: list[str]) -> None:
     out.append("[run]")
     lines: list[str] = []
     for column, comment in {**_COLUMNS, "learning_rate": "the peak"}.items():
-        keys = _keys(found, column)
+        keys = setting_keys(found, column)
         if keys:
             lines.append(f"{column} = {value(keys)}" + (f"  # {comment}" if comment else ""))
     if any(line.startswith("params_") for line in lines):
@@ -187,11 +200,12 @@ def _run(found: Survey, out: list[str]) -> None:
         lines.append("# embeddings are in it; if not, write params_non_embedding.")
         lines.append(f"params_total = {{ name = {quoted(pattern)} }}")
     else:
+        lacking.append("N, without which no law can be fitted: params_total or params_non_embedding")
         lines.append('# params_total = "..."  # N: a law needs it; a key of the settings, or a number')
     out += [*lines, ""]
 
 
-def _keys(found: Survey, column: str) -> list[str]:
+def setting_keys(found: Survey, column: str) -> list[str]:
     """Settings that mean a column of the run table, those of most runs first."""
     words = _MORE.get(column, set())
     keys = [k for k in found.settings if meaning(_tail(k)) == column or _tail(k) in words]
@@ -200,60 +214,18 @@ def _keys(found: Survey, column: str) -> list[str]:
     return sorted(keys, key=lambda k: -found.setting_runs[k])[:3]
 
 
-def _mixture(found: Survey, out: list[str]) -> None:
-    tables = _language_tables(found.settings)
-    share = next((name for name, kind in tables.items() if kind == "share"), None)
-    unique = next((name for name, kind in tables.items() if kind == "unique"), None)
+def _mixture(found: Survey, out: list[str], lacking: list[str]) -> None:
+    guesses = {guess.kind: guess for guess in guess_mixture(found)}
     out.append("[mixture]")
-    if share:
-        out.append(f"share = {quoted(share)}")
-        if not _sums_to_one(found, share):
+    if share := guesses.get("share"):
+        out.append(f"share = {quoted(share.name)}")
+        if share.normalise:
             out.append("normalise = true  # weights: they do not sum to 1")
     else:
+        lacking.append("shares of the languages, which laws of transfer and of mixtures need: share")
         out.append('# share = "data.mixture.{language}"  # of the sampled tokens')
-    if unique:
-        out.append(f"unique_tokens = {quoted(unique)}")
+    out += [f"{kind} = {quoted(g.name)}" for kind, g in guesses.items() if kind != "share"]
     out.append("")
-
-
-def _language_tables(settings: Mapping[str, list[Any]]) -> dict[str, str]:
-    """Patterns of settings, and single ones holding a table, whose names are languages."""
-    groups: dict[str, list[str]] = {}
-    for k in settings:
-        head, dot, tail = k.rpartition(".")
-        if dot and all(number(v) is not None or v == 0 for v in settings[k]):
-            groups.setdefault(head, []).append(tail)
-    found: dict[str, str] = {}
-    for head, names in groups.items():
-        if judge_names(names).languages:
-            found[f"{head}.{{language}}"] = _kind(head)
-    for k, values in settings.items():
-        tables = [v for v in map(_table, values) if v]
-        if tables and judge_names(name for table in tables for name in table).languages:
-            found[k] = _kind(k)
-    return dict(sorted(found.items(), key=lambda item: not any(w in item[0].casefold() for w in _MIXTURE_WORDS)))
-
-
-def _kind(name: str) -> str:
-    return "unique" if "unique" in name.casefold() else "share"
-
-
-def _table(item: Any) -> Mapping[str, Any] | None:
-    if isinstance(item, str) and item.lstrip().startswith("{"):
-        try:
-            item = json.loads(item.replace("'", '"'))
-        except ValueError:
-            return None
-    return item if isinstance(item, Mapping) and all(isinstance(v, int | float) for v in item.values()) else None
-
-
-def _sums_to_one(found: Survey, share: str) -> bool:
-    head = share.removesuffix(".{language}")
-    sums = found.sums.get(head) if head != share else None
-    if sums is None:
-        values = found.settings.get(share, [])
-        sums = [sum(float(v) for v in table.values()) for item in values if (table := _table(item))]
-    return all(abs(total - 1) < 0.02 for total in sums)
 
 
 def _best(found: Survey, names: Iterable[str]) -> str | None:

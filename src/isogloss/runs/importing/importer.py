@@ -17,13 +17,14 @@ from isogloss.files import finite, write_text
 from isogloss.runs.importing.accounts import ImportReport
 from isogloss.runs.importing.convert import convert
 from isogloss.runs.importing.guess import guess_mapping
+from isogloss.runs.importing.lacking import clues
 from isogloss.runs.importing.lock import LOCK, locked
 from isogloss.runs.importing.logged import Entry, Source, Trouble
 from isogloss.runs.importing.mapping import Mapping, mapping_from_text, read_mapping
 from isogloss.runs.importing.parts import PARTS, Part, PartStore
 from isogloss.runs.importing.remember import Remembered
 from isogloss.runs.importing.reporting import build_report, nothing_kept
-from isogloss.runs.importing.sources import open_source, other_kinds
+from isogloss.runs.importing.sources import faster_way, open_source, other_kinds
 from isogloss.runs.importing.survey import Progress, quiet
 from isogloss.runs.importing.tables import write_tables
 from isogloss.runs.importing.toml import to_toml
@@ -49,11 +50,12 @@ def import_runs(
     """
     out = Path(out)
     check_out(out)
-    others = other_kinds(source) if isinstance(source, str | Path) else None
+    said: list[str] = []
     if isinstance(source, str | Path):
+        said = [text for text in (other_kinds(source), faster_way(source)) if text]
         source = open_source(source)
     with locked(out):
-        return _import(source, out, mapping, progress, [others] if others else [])
+        return _import(source, out, mapping, progress, said)
 
 
 def _import(
@@ -61,7 +63,7 @@ def _import(
     out: Path,
     mapping: Mapping | AnyMapping[str, Any] | str | Path | None,
     progress: Progress,
-    others: Sequence[str],
+    said: Sequence[str],
 ) -> ImportReport:
     used = _given(mapping, out, source)
     guessed = used is None
@@ -80,7 +82,7 @@ def _import(
         raise nothing_kept(source.said, used, parts, work.skipped, work.troubles)
     write_tables(out, store, parts)
     counts = (work.new, work.changed, work.known, work.skipped)
-    report = build_report(source.said, out, parts, used, work.troubles, counts, guessed, others)
+    report = build_report(source.said, out, parts, used, work.troubles, counts, guessed, said)
     _write_if_new(out / MAP, to_toml(used))
     text = json.dumps(finite(report.to_dict()), indent=1, ensure_ascii=False, default=str)
     _write_if_new(out / REPORT, text + "\n")
@@ -161,7 +163,8 @@ class _Work:
             kept = "; what was imported earlier stays" if before else ""
             why = error.what if isinstance(error, InputError) else error.strerror or str(error)
             where, hint = (error.where, error.hint) if isinstance(error, InputError) else (None, None)
-            trouble = Trouble(where or entry.key, f"cannot be read{kept}: {why}", hint or "Import again later.")
+            what = why if why.startswith("cannot be read") else f"cannot be read: {why}"
+            trouble = Trouble(where or entry.key, f"{what}{kept}", hint or "Import again later.")
             self.troubles.append(_told(trouble, ""))
             return before
         if not self.mapping.runs.takes(run.name):
@@ -181,6 +184,8 @@ class _Work:
             troubles=[_told(trouble, run_id) for trouble in run.troubles],
             languages=converted.names,
             kept_names=converted.kept_names,
+            phases=converted.phases,
+            clues=clues(converted.run, converted.exposure, converted.metrics, run.config),
         )
         self.new += before is None or before.skipped
         self.changed += before is not None and not before.skipped

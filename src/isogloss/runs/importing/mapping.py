@@ -14,7 +14,8 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.runs.importing.expressions import Product
 from isogloss.runs.importing.names import NamePattern
 from isogloss.runs.importing.patterns import Pattern
-from isogloss.units import LOSS_UNITS, loss_unit
+from isogloss.runs.importing.perplexity import PERPLEXITIES, UNITS, metric_unit
+from isogloss.stores import local
 
 NUMBERS = ("params_total", "params_non_embedding", "flops_per_token", "batch_tokens", "learning_rate")
 COUNTS = ("context_length", "vocab_size")
@@ -43,12 +44,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _unit(text: Any) -> str:
-    if not isinstance(text, str) or not text.strip():
-        raise InputError("no unit", hint=f"Say which of {', '.join(LOSS_UNITS)} it is.")
-    return loss_unit(text)
-
-
 def _status(text: str) -> str:
     if text not in STATUSES:
         raise unknown_name("status", text, STATUSES)
@@ -74,11 +69,20 @@ Code = Annotated[str, BeforeValidator(_code)]
 class Loss(Strict):
     """What a metric, or all metrics of a pattern, measure."""
 
-    unit: Annotated[str, BeforeValidator(_unit)]
+    unit: Annotated[str, BeforeValidator(metric_unit)]
     language: Code | None = None
     language_from: Name | None = None
     stderr: MetricName | None = None
     phase: Literal["warmup", "stable", "decay", "final"] | None = None
+
+    @property
+    def loss_unit(self) -> str:
+        """The unit in evals.parquet: a perplexity becomes its logarithm."""
+        return PERPLEXITIES.get(self.unit, self.unit)
+
+    @property
+    def is_perplexity(self) -> bool:
+        return self.unit in PERPLEXITIES
 
 
 class RunNames(Strict):
@@ -196,7 +200,7 @@ def read_mapping(source: str | Path | AnyMapping[str, Any] | Mapping) -> Mapping
         return source
     if isinstance(source, AnyMapping):
         return _check(dict(source), "mapping")
-    path = Path(source)
+    path = Path(local(source))
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -257,6 +261,6 @@ def _translated(error: ValidationError, where: str) -> InputError:
         owner = FromName if "FromName" in first["loc"] and len(keys) > 2 else owner
         return unknown_name("key", keys[-1], owner.model_fields, where=f"{where}, {'.'.join(keys[:-1]) or 'top level'}")
     if first["type"] == "missing":
-        hint = f"One of {', '.join(LOSS_UNITS)}." if keys[-1] == "unit" else None
+        hint = f"One of {', '.join(UNITS)}." if keys[-1] == "unit" else None
         return InputError("missing", where=place, hint=hint)
     return InputError(f"{first['msg']} (got {first['input']!r})", where=place)

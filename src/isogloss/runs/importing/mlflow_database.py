@@ -20,6 +20,7 @@ from isogloss.runs.importing.mlflow_texts import NAME_TAG, STATUS, deleted, sett
 _MAGIC = b"SQLite format 3\x00"
 # How long to wait for a server that is writing, in seconds.
 PATIENCE = 5.0
+_LOCKED = "is locked"
 # MLflow stores infinities as the largest float.
 _MOST = np.finfo(float).max
 
@@ -43,14 +44,14 @@ def is_sqlite(path: Path) -> bool:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is a SQLite database with MLflow's tables; a locked one is taken for it by its name."""
+    """Whether a file is a SQLite database with MLflow's tables. A locked one is taken for it: reading it says so."""
     if not is_sqlite(path):
         return False
     try:
         with _connected(path) as connection:
             rows = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
-    except InputError:
-        return "mlflow" in path.name.casefold()
+    except InputError as error:
+        return _LOCKED in error.what or "mlflow" in path.name.casefold()
     return {"runs", "metrics", "params", "experiments"} <= {name for (name,) in rows}
 
 
@@ -65,7 +66,7 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
         said = str(error)
         if "locked" in said or "busy" in said:
             hint = "Import again when it is done, or ask the server: mlflow:http://host:5000."
-            what = f"is locked: another program has been writing to it for {PATIENCE:g} s"
+            what = f"{_LOCKED}: another program has been writing to it for {PATIENCE:g} s"
             raise InputError(what, where=where, hint=hint) from None
         hint = "Is it the database of MLflow? `mlflow db upgrade` brings that of an old release up to date."
         raise InputError(f"cannot be read: {said}", where=where, hint=hint) from None

@@ -41,6 +41,9 @@ class MlflowFolder:
     def entries(self) -> Iterator[FolderRun]:
         self.troubles.clear()
         gone: list[str] = []
+        for folder in self._without_meta():
+            hint = "MLflow writes it when a run begins: restore it, or remove the folder."
+            self.troubles.append(Trouble(str(folder), "is a run without meta.yaml, and is not read", hint))
         for folder in self._folders():
             meta = self._meta(folder)
             if meta is None:
@@ -61,6 +64,10 @@ class MlflowFolder:
             return [self.path]
         found = [p for glob in ("*/", "[!.]*/*/") for p in self.path.glob(glob) if _is_run(p)]
         return sorted(found, key=lambda p: (p.parent.name, p.name))
+
+    def _without_meta(self) -> list[Path]:
+        found = [p for glob in ("*/", "[!.]*/*/") for p in self.path.glob(glob) if (p / "metrics").is_dir()]
+        return sorted(p for p in found if not (p / "meta.yaml").exists())
 
     def _meta(self, folder: Path) -> dict[str, Any] | None:
         path = folder / "meta.yaml"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from isogloss.runs.importing.accounts import MetricAccount, RunAccount
 
 PARTS = "parts"
 # Raised whenever the same points of a source would give another part.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Part:
     troubles: Sequence[Mapping[str, Any]] = ()
     languages: Mapping[str, str] | None = None
     kept_names: Sequence[str] = ()
+    phases: Mapping[str, int] = field(default_factory=dict)
+    """Points of losses by phase of the learning rate, where it is known."""
+    clues: Mapping[str, Any] = field(default_factory=dict)
+    """Settings in which what the run lacks may stand."""
     points: int = 0
     sha256: str = ""
     gone: bool = False

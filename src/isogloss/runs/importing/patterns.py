@@ -11,7 +11,7 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.runs.names import canonical_name
 
 LANGUAGE = "{language}"
-_TOTALS = frozenset({"other", "others", "total", "all", "average", "avg", "mean", "mix", "mixed", "overall", "macro"})
+TOTALS = frozenset({"other", "others", "total", "all", "average", "avg", "mean", "mix", "mixed", "overall", "macro"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Namer:
             return self.seen[name]
         if name in self.kept:
             return name
-        if name not in self.own and name.casefold() in _TOTALS:
+        if name not in self.own and name.casefold() in TOTALS:
             return None
         code = self.own.get(name) or canonical_name(name)
         if code == name and not _known(code):

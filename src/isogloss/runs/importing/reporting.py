@@ -9,6 +9,7 @@ from typing import Any
 
 from isogloss.errors import InputError, suggest
 from isogloss.runs.importing.accounts import ImportReport
+from isogloss.runs.importing.lacking import lacking, lost_tokens
 from isogloss.runs.importing.mapping import FromName, Mapping
 from isogloss.runs.importing.parts import Part
 
@@ -21,10 +22,10 @@ def build_report(
     troubles: Sequence[AnyMapping[str, Any]],
     counts: tuple[int, int, int, int],
     guessed: bool,
-    others: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> ImportReport:
     """`counts` are new, changed, known and skipped runs of this import; `troubles` those of no run that was read;
-    `others` says what else the source's path holds."""
+    `notes` are those on the source."""
     languages: dict[str, str] = {}
     kept: set[str] = set()
     for part in parts:
@@ -36,10 +37,11 @@ def build_report(
         tuple(part.account for part in parts),
         sum(part.points for part in parts),
         sorted({*languages.values(), *kept, *(loss.language for loss in mapping.losses.values() if loss.language)}),
-        (*others, *_notes(parts, mapping, languages, kept)),
+        (*notes, *_notes(parts, mapping, languages, kept)),
         (*(dict(t) for part in parts for t in part.troubles), *troubles),
         *counts,
         guessed=guessed,
+        lacking=tuple(lacking(parts, mapping, str(out))),
     )
 
 
@@ -56,10 +58,9 @@ def _notes(parts: Sequence[Part], mapping: Mapping, languages: AnyMapping[str, s
             notes.append(f"{name}: not found in {empty} of {len(parts)} runs ({keys}).")
         if isinstance(wanted, FromName):
             notes.append(f"{name}: read from the runs' names by {wanted.name}, where sizes are rounded: check them.")
-    if mapping.run.params_total is None and mapping.run.params_non_embedding is None:
-        notes.append("no N: [run] names neither params_total nor params_non_embedding; a law needs one of them.")
-    if mapping.mixture.share is not None and (bare := sum(not part.exposure for part in parts)):
-        notes.append(f"mixture: not found in {bare} of {len(parts)} runs ({mapping.mixture.share}).")
+    for name, loss in mapping.losses.items():
+        if loss.is_perplexity:
+            notes.append(f"{name}: {loss.unit}, kept as its logarithm, a loss in {loss.loss_unit}.")
     gone = [part.run_id for part in parts if part.gone]
     if gone:
         named = ", ".join(gone[:5]) + (" ..." if len(gone) > 5 else "")
@@ -94,7 +95,8 @@ def nothing_kept(
             for why, count in metric.left_out.items():
                 reasons[why] = reasons.get(why, 0) + count
         counted = ", ".join(f"{why} ({count} points)" for why, count in reasons.items())
-        hint = f"Why: {counted or 'the metrics are empty'}. D comes from [tokens]: metric, per_step or total."
+        hint = f"Why: {counted or 'the metrics are empty'}."
+        hint += "".join(f"\n  {line}" for text in lost_tokens(parts, mapping) for line in text.split("\n"))
         return InputError("no point of a loss can be kept", where=said, hint=hint)
     near = dict.fromkeys(name for loss in mapping.losses for name in suggest(loss, metrics))
     shown = list(near or metrics)

@@ -11,7 +11,7 @@ from typing import Any
 from isogloss.runs.importing.expressions import Product, number
 from isogloss.runs.importing.mapping import COUNTS, NUMBERS, TEXTS, FromName, Mapping, TextFrom, Value
 from isogloss.runs.importing.names import NamePattern
-from isogloss.runs.importing.patterns import Namer, Pattern
+from isogloss.runs.importing.patterns import LANGUAGE, Namer, Pattern
 
 Settings = AnyMapping[str, Any]
 
@@ -65,6 +65,21 @@ def exposure_rows(mapping: Mapping, settings: Settings, namer: Namer, notes: lis
         seen, unique = row["tokens"], row["unique_tokens"]
         rows.append(row | {"epochs": seen / unique if seen is not None and unique else None})
     return rows
+
+
+def used_settings(mapping: Mapping, settings: Settings) -> set[str]:
+    """Settings of a run that the mapping reads."""
+    used: set[str] = set()
+    numbers = (mapping.tokens.scale, mapping.tokens.per_step, mapping.tokens.total)
+    for form in (*numbers, *(getattr(mapping.run, name) for name in (*NUMBERS, *COUNTS))):
+        used |= {key for text in form or () if isinstance(form, list) for key in Product(text).keys(settings)}
+    for wanted in (*(getattr(mapping.run, name) for name in TEXTS), *mapping.extra.values()):
+        used |= set(wanted) if isinstance(wanted, list) else set()
+    used |= {loss.language_from for loss in mapping.losses.values() if loss.language_from}
+    for key in (getattr(mapping.mixture, name) for name in _MIXTURE):
+        forms = [Pattern(key), Pattern(f"{key}.{{language}}")] if key and LANGUAGE not in key else [Pattern(key or "")]
+        used |= {name for name in settings for form in forms if name == form.text or form.language(name) is not None}
+    return used & settings.keys()
 
 
 def _by_language(key: str | None, settings: Settings, namer: Namer, notes: list[str]) -> dict[str, float]:

@@ -6,22 +6,18 @@ import csv
 import hashlib
 import io
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from isogloss.errors import InputError
-from isogloss.runs.importing.logged import Columns, LoggedRun, Trouble, flat
+from isogloss.runs.importing.log_rows import logged
+from isogloss.runs.importing.logged import LoggedRun, Trouble, flat
 
 _JSON, _CSV = (".jsonl", ".ndjson"), (".csv", ".tsv")
 SUFFIXES = (*_JSON, *_CSV)
 RUN = ("run_id", "run", "run_name")
-STEP = ("step", "global_step", "_step", "iteration", "iter", "steps", "train_step")
-TIME = ("_timestamp", "timestamp", "time")
-_FURTHEST = 2.0**62
-_METRIC, _VALUE = ("metric", "tag"), "value"
 # Files that are named after what they hold; their folder is named after the run.
 _GENERIC = frozenset({"metrics", "log", "logs", "history", "train_log", "progress", "results", "train", "output"})
 _CONFIGS = ("config.json", "args.json", "hparams.json")
@@ -251,55 +247,3 @@ def _cell(text: str) -> Any:
         return float(text)
     except ValueError:
         return text.strip()
-
-
-def logged(
-    key: str, name: str, rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any], troubles: list[Trouble]
-) -> LoggedRun:
-    """Numbers are metrics; text, and numbers that never change, are settings; `status` is the run's."""
-    columns, settings = Columns(), dict[str, Any]()
-    changing: set[str] = set()
-    step_name = next((s for s in STEP if any(s in row for row in rows)), None)
-    time_name = next((t for t in TIME if any(t in row for row in rows)), None)
-    unplaced = 0
-    for i, row in enumerate(rows):
-        step = _whole(row.get(step_name)) if step_name else i
-        time = row.get(time_name) if time_name else None
-        seconds = _float(time) if isinstance(time, int | float) else math.nan
-        metric = next((row[m] for m in _METRIC if isinstance(row.get(m), str)), None)
-        if metric is not None and _VALUE in row:
-            row = {metric: row[_VALUE]}
-        for column, value in row.items():
-            if column in (step_name, time_name):
-                continue
-            if value is not None and column not in changing and settings.setdefault(column, value) != value:
-                changing.add(column)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                if step is None:
-                    unplaced += 1
-                else:
-                    columns.add(column, step, _float(value), seconds)
-    if unplaced:
-        hint = f"Give every row a {step_name}."
-        what = f"{unplaced} points in rows without a {step_name} are left out"
-        troubles = [*troubles, Trouble(key, what, hint, unplaced)]
-    if step_name is None and rows:
-        hint = f"Write the step of each row as {STEP[0]!r}."
-        troubles = [*troubles, Trouble(key, "no column of steps: rows are counted from 0", hint)]
-    found = {column: value for column, value in settings.items() if column not in changing} | dict(config)
-    status = str(found.get("status", "")).casefold()
-    return LoggedRun(key, name, status, found, columns.series(), tuple(troubles))
-
-
-def _float(value: float) -> float:
-    """JSON has whole numbers of any length."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _whole(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return round(value) if abs(_float(value)) < _FURTHEST else None

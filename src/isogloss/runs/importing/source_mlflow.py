@@ -56,6 +56,11 @@ class Mlflow:
 def _open(text: str) -> MlflowDatabase | MlflowFolder | MlflowServer:
     kind, found, rest = text.partition("://")
     if found and kind in ("http", "https"):
+        try:
+            urlsplit(text).port  # noqa: B018 - asked for what it raises
+        except ValueError as error:
+            hint = "Such as mlflow:http://host:5000."
+            raise InputError(f"is no address: {error}", where="mlflow", hint=hint) from None
         return MlflowServer(text)
     if found and kind.partition("+")[0] == "sqlite":
         # Three slashes and a name: from the folder that one is in; four: from the root.

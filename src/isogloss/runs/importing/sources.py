@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs.importing.logged import Source
@@ -72,6 +74,23 @@ def other_kinds(text: str | Path) -> str | None:
     forms = " or ".join(f"{_KINDS[m][1]}:{path}" for m in held[1:])
     return (
         f"{path} is read as {_KINDS[held[0]][0]}. It also holds {there}: import {forms} into another folder for these."
+    )
+
+
+def faster_way(text: str | Path) -> str | None:
+    """How to read the same in less time, where an MLflow server of this machine is named."""
+    kind, _, rest = str(text).partition(":")
+    if kind != "mlflow" or not rest.startswith(("http://", "https://")):
+        return None
+    try:
+        host = (urlsplit(rest).hostname or "").casefold()
+    except ValueError:
+        return None
+    if host not in ("localhost", "::1", socket.gethostname().casefold()) and not host.startswith("127."):
+        return None
+    return (
+        "the server is on this machine: its SQLite file or folder (--backend-store-uri) read in place is many times as "
+        "fast, also while it runs: mlflow:sqlite:///PATH/mlflow.db, or mlflow:PATH/mlruns."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from isogloss.runs.importing.logged import LoggedRun, Source
 from isogloss.runs.importing.settings import amount
 
 _SAMPLES = 50
+_TABLES = 1000
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much is done, and of how much."""
@@ -45,8 +46,8 @@ class Survey:
     """Values in the first runs that have them."""
     setting_runs: dict[str, int] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
-    sums: dict[str, list[float]] = field(default_factory=dict)
-    """Of numbers under one head, "data.mixture" of data.mixture.sw and data.mixture.en, in each run."""
+    amounts: list[dict[str, float]] = field(default_factory=list)
+    """Settings that are numbers and not negative, in each of the first runs."""
 
     def add(self, run: LoggedRun) -> None:
         self.runs += 1
@@ -62,21 +63,19 @@ class Survey:
             facts.rising += falls <= max(3, 0.1 * len(value)) and value.max() > value[0] >= 0
             facts.first.append(float(value[0]))
             facts.least, facts.most = min(facts.least, float(value.min())), max(facts.most, float(value.max()))
-        for key, value in run.config.items():
+        self.add_settings(run.config)
+
+    def add_settings(self, settings: Mapping[str, Any]) -> None:
+        for key, value in settings.items():
             if value is None:
                 continue
             self.setting_runs[key] = self.setting_runs.get(key, 0) + 1
             values = self.settings.setdefault(key, [])
             if len(values) < _SAMPLES:
                 values.append(value)
-        sums: dict[str, float] = {}
-        for key, value in run.config.items():
-            head, dot, _ = key.rpartition(".")
+        if len(self.amounts) < _TABLES:
             # Some trackers keep every setting as text.
-            if dot and (found := amount(value)) is not None:
-                sums[head] = sums.get(head, 0.0) + found
-        for head, total in sums.items():
-            self.sums.setdefault(head, []).append(total)
+            self.amounts.append({k: found for k, v in settings.items() if (found := amount(v)) is not None})
 
 
 def survey(source: Source, progress: Progress = quiet) -> Survey:
