@@ -1,4 +1,4 @@
-"""The packages that hold the text, fetched by name with the system's own clients, each pinned by version and checksum."""
+"""The packages that hold the text, fetched by name with the system's own clients, pinned by version and checksum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Packages:
     def debian(self, name: str) -> Path:
         found = self._newest(f"{name}_*.deb")
         if found is None:
-            self._call(["apt-get", "download", name], "Needs apt of Debian or Ubuntu, and its package lists: apt-get update.")
+            self._call(["apt-get", "download", name], "Needs apt of Debian or Ubuntu; first apt-get update.")
             found = self._newest(f"{name}_*.deb")
         return self._checked(name, found)
 
@@ -58,8 +58,8 @@ class Packages:
         pin = self.pins.get(name)
         if pin and pin["sha256"] != digest and not self.other:
             raise PackageError(
-                f"{name}: {path.name} is not the pinned {pin['file']} (sha256 {pin['sha256'][:12]}..., found {digest[:12]}...). "
-                "Fetch that version (snapshot.debian.org keeps all), or accept the text of this one with --other-versions."
+                f"{name}: {path.name} is not the pinned {pin['file']} (sha256 {pin['sha256'][:12]}..., here {digest[:12]}...). "
+                "Fetch that version (snapshot.debian.org keeps all), or accept this one with --other-versions."
             )
         self.versions[name] = {"file": path.name, "sha256": digest}
         return path

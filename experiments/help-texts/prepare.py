@@ -2,10 +2,10 @@
 
     python experiments/help-texts/prepare.py texts
 
-writes texts/<source>/<language>.jsonl.gz, one page a line: {"page": ..., "text": ...}. Pages have the same names in every
-language, so that a study's `split_key = "page"` holds the same pages out of all. texts/help-a and texts/help-b hold the
-two halves of the pages of help: two languages of different halves share no page. Needs Debian or Ubuntu (apt), and npm for
-the declaration. Nothing is fetched twice.
+writes texts/<source>/<language>.jsonl.gz, one page a line: {"page": ..., "text": ...}. Pages have the same names in
+every language, so that a study's `split_key = "page"` holds the same pages out of all. texts/help-a and texts/help-b
+hold the two halves of the pages of help: two languages of different halves share no page. Needs Debian or Ubuntu (apt),
+and npm for the declaration. Nothing is fetched twice.
 """
 
 from __future__ import annotations

