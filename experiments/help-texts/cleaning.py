@@ -13,8 +13,7 @@ from readers import Segment
 
 # English words that no other language of the sources has as a common word of its own.
 _ENGLISH = frozenset(
-    ("the", "and", "with", "this", "that", "you", "are", "from", "which", "can", "your", "when", "will", "have", "has")
-    + ("then", "only", "these")
+    re.findall(r"\w+", "the and with this that you are from which can your when will have has then only these")
 )
 _WORD = re.compile(r"[^\W\d_]+")
 # Scripts in which a word is one letter or few.

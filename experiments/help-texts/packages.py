@@ -57,10 +57,9 @@ class Packages:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         pin = self.pins.get(name)
         if pin and pin["sha256"] != digest and not self.other:
-            raise PackageError(
-                f"{name}: {path.name} is not the pinned {pin['file']} (sha256 {pin['sha256'][:12]}..., here {digest[:12]}...). "
-                "Fetch that version (snapshot.debian.org keeps all), or accept this one with --other-versions."
-            )
+            what = f"{name}: {path.name} is not the pinned {pin['file']} (sha256 {pin['sha256']}, here {digest})."
+            hint = "Fetch that version (snapshot.debian.org keeps all), or accept this one with --other-versions."
+            raise PackageError(f"{what} {hint}")
         self.versions[name] = {"file": path.name, "sha256": digest}
         return path
 
