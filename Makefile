@@ -28,6 +28,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/train_speed.py
 	$(BIN)/python benchmarks/tokenise_speed.py
 	$(BIN)/python benchmarks/killing.py
+	$(BIN)/python benchmarks/lint_speed.py
+	$(BIN)/python benchmarks/explorer_speed.py
 
 # Simulated studies with known truth: hours.
 .PHONY: studies

@@ -15,14 +15,17 @@ from isogloss.runs.lint import CODES, lint_runs
 DATA = Path(os.environ.get("ISOGLOSS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 PAGE = Path(__file__).parents[1] / "docs" / "lint.md"
 
-# Tables without a known fault, with what lint says of them; byte_transfer without its rows of no token.
-CLEAN = {
+# The four tables (RegMix in three files) of which the origin tells no fault but marks what it leaves out, with the
+# warnings that they have. In xscript_bilingual a run collapsed, and phases, tokenizers and texts are mixed;
+# byte_transfer has losses of models that were not trained further, at zero tokens.
+CLEAN = lint_faults.CLEAN
+WARNINGS = {
     "chinchilla_svg": {"flagged": 5, "high-loss": 2},
     "datablations": {"flagged": 126, "high-loss": 19},
     "regmix_1m": {"one-N": 0, "one-D": 0},
-    "regmix_60m": {"one-N": 0, "one-D": 0, "high-loss": 2},
+    "regmix_60m": {"one-N": 0, "one-D": 0},
     "regmix_1b": {"one-N": 0, "one-D": 0},
-    "xling_enfr": {"flagged": 18, "high-loss": 1, "one-N": 0},
+    "xling_enfr": {"flagged": 18, "loss-above-uniform": 1, "high-loss": 1, "one-N": 0},
 }
 
 
@@ -52,11 +55,13 @@ def test_the_tables_are_those_that_the_script_makes(tmp_path):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the public run tables are not here: set ISOGLOSS_DATA to their folder")
-@pytest.mark.parametrize("name", CLEAN)
-def test_clean_tables_have_no_error(name):
-    report = lint_runs(DATA / f"{name}.csv")
-    assert report.ok
-    assert {f.code: len(f.rows) for f in report.findings if f.severity == "warning"} == CLEAN[name]
+def test_clean_tables_have_no_error():
+    reports = lint_faults.clean(DATA)
+    assert {name for files in CLEAN.values() for name in files} == set(WARNINGS) == set(reports)
+    for name, report in reports.items():
+        assert report.ok, name
+        warnings = {f.code: len(f.rows) for f in report.findings if f.severity == "warning"}
+        assert warnings == WARNINGS[name], name
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the public run tables are not here: set ISOGLOSS_DATA to their folder")
@@ -67,7 +72,9 @@ def test_a_collapse_and_impossible_tokens_in_public_tables():
     # The run of which its authors say that it collapsed.
     assert spike.runs == ("de__unigram_starved",)
     zero = lint_runs(DATA / "byte_transfer.csv", unit="nats/byte")
-    assert {f.code: len(f.rows) for f in zero.findings if f.severity == "error"} == {"out-of-range": 28}
+    assert {f.code: len(f.rows) for f in zero.findings if f.severity == "error"} == {"zero-tokens": 28}
+    # Its losses are per byte, and nothing in it says so.
+    assert "unit-unsaid" in {f.code for f in lint_runs(DATA / "byte_transfer.csv").findings}
     assert lint_runs(DATA / "byte_transfer.csv", unit="nats/byte", where="tokens>0").ok
 
 

@@ -32,6 +32,7 @@ def fix(**changes) -> Fixed:
 
 def frame(answer: Fixed) -> pl.DataFrame:
     (table,) = answer.tables.values()
+    assert isinstance(table, pl.DataFrame)
     return table
 
 

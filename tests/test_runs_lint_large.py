@@ -13,9 +13,9 @@ import pytest
 
 from isogloss.cli.main import run
 from isogloss.errors import InputError
-from isogloss.runs.lint import Finding, lint_runs
+from isogloss.runs.lint import Finding, fixed, lint_runs, write_fixed
 from isogloss.runs.lint.study_checks import MOST_ROWS, StudyLint, lint_study
-from isogloss.runs.study_table import MANIFEST, SCHEMA_VERSION
+from isogloss.runs.study_table import EVALS, MANIFEST, SCHEMA_VERSION
 
 # isogloss.runs.lint is a function, too, under which the package's modules cannot be named.
 study_checks = sys.modules["isogloss.runs.lint.study_checks"]
@@ -142,6 +142,26 @@ def test_rows_left_out_are_listed_up_to_a_number(tmp_path, monkeypatch, capsys):
     assert "conditions leave 200 rows out; the first 10 are listed." in report.notes
     run(["runs", "lint", str(folder), "--where", "tokens>50000"])
     assert "200 rows to fit, 200 left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_fixed_study_has_the_rows_that_are_right(tmp_path, seed):
+    folder = faulty(tmp_path / "s", seed, "none")
+    evals = pl.read_parquet(folder / EVALS)
+    evals = evals.with_columns(language=pl.col("language").replace({"fin_Latn": "fi"}))
+    evals = pl.concat([evals, evals.sample(20, seed=seed)])
+    evals.write_parquet(folder / EVALS)
+    report = lint_runs(folder)
+    changed = fixed(report)
+    written = pl.read_parquet(write_fixed(changed, folder, tmp_path / "out") / EVALS)
+    gone = {run for f in report.findings if f.code in ("ghost", "diverged") for run in f.runs}
+    kept = evals.filter(~pl.col("run_id").is_in(gone).fill_null(False), pl.col("loss").is_finite().fill_null(False))
+    kept = kept.unique(keep="first", maintain_order=True)
+    assert written.equals(kept.with_columns(language=pl.col("language").replace({"fi": "fin_Latn"})))
+    assert changed.rows[EVALS] == written.height
+    changes = changed.changes.filter(pl.col("table") == EVALS)
+    assert changes.filter(pl.col("now") == "row dropped").height == evals.height - kept.height
+    assert set(changes["code"]) >= {"nan-loss", "duplicate", "language-names", "diverged"}
 
 
 def test_a_study_without_any_evaluation(tmp_path):

@@ -65,7 +65,11 @@ def test_nothing_to_say_about_a_good_table():
         ({"N": {2: None}}, "missing-value", (3,)),
         ({"N": {2: "100"}}, "odd-scale", (3,)),
         ({"D": {4: "2.0"}}, "odd-scale", (5,)),
-        ({"D": {4: "0"}}, "out-of-range", (5,)),
+        ({"D": {4: "0"}}, "zero-tokens", (5,)),
+        ({"D": {4: "-1"}}, "out-of-range", (5,)),
+        ({"target": ["deu_Latn"] * 8 + ["deu_latin"]}, "language-unknown", (9,)),
+        ({"planned_tokens": ["1e9"] * 8 + ["1e12"]}, "unfinished", (9,)),
+        ({"vocab_size": ["32000"] * 8 + ["256000"]}, "mixed-tokenizer", (9,)),
         ({"unit": ["nats/token"] * 8 + ["bits/token"]}, "mixed-units", (9,)),
         ({"unit": ["nats/token"] * 8 + ["furlongs"]}, "unknown-unit", (9,)),
         ({"unit": ["nats/token"] * 8 + [None]}, "unknown-unit", (9,)),
@@ -350,5 +354,5 @@ def test_anything_may_stand_in_a_cell(data):
         assert finding.cure
         assert all(1 <= row <= rows for row in finding.rows)
     json.dumps(report.to_dict())
-    (copy,) = fixed(report).tables.values()
-    assert copy.height <= rows
+    (kept,) = fixed(report).rows.values()
+    assert kept <= rows

@@ -7,14 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import polars as pl
 import pytest
 
 from isogloss.cli.main import run
 from isogloss.errors import InputError
-from isogloss.report.runs_charts import MOST_PLACES, places
-from isogloss.report.runs_page import LINES, POINTS, runs_cards, runs_page
+from isogloss.languages import all_languages
+from isogloss.report.runs_charts import MOST_PLACES, NUMBERED, places
+from isogloss.report.runs_figures import LINES, POINTS
+from isogloss.report.runs_page import runs_cards, runs_page
 from isogloss.runs.enough import Need, levels
 from isogloss.runs.overview import Overview, overview
 from isogloss.runs.thin import sample, thin
@@ -216,6 +219,32 @@ def test_every_card_has_a_sentence_and_valid_charts(tmp_path: Path) -> None:
         assert card.sentence.endswith((".", "first."))
         if card.chart is not None:
             card.chart.to_dict(validate=True)
+
+
+def test_every_figure_says_how_many_runs_of_what(tmp_path: Path) -> None:
+    found = overview(imported(tmp_path / "s", runs=20, points=10))
+    figures = {c.id: c.evidence for c in runs_cards(found) if c.chart is not None}
+    assert figures == {
+        **{"coverage": "20 runs of s; N counts all parameters", "mixtures": "20 runs with a mixture, of s"},
+        **{"shares": "20 runs with a mixture, of s", "curves": "20 curves of s"},
+    }
+
+
+def test_a_map_of_many_languages_has_a_card_of_its_own() -> None:
+    codes = [language.code for language in all_languages()[: NUMBERED + 6]]
+    shares = {f"share:{code}": [1 / len(codes)] * 9 for code in codes}
+    cards = {c.id: c for c in runs_cards(overview(table(target=codes[0], **shares)))}
+    assert not isinstance(cards["mixtures"].chart, alt.HConcatChart)
+    assert cards["languages-per-run"].sentence == "Most often 20 languages, in 9 runs."
+    few = {c.id: c for c in runs_cards(overview(table(target=codes[0], **{f"share:{codes[0]}": [1.0] * 9})))}
+    assert isinstance(few["mixtures"].chart, alt.HConcatChart)
+    assert "languages-per-run" not in few
+
+
+def test_one_run_is_told_of_as_one() -> None:
+    (card,) = (c for c in runs_cards(overview(table(run_id="a", N=1e7))) if c.id == "runs")
+    assert card.sentence.startswith("1 run of 10M parameters on ")
+    assert "; it tells " in card.sentence
 
 
 def test_each_panel_holds_the_data_that_it_draws(tmp_path: Path) -> None:

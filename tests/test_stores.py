@@ -257,6 +257,40 @@ def test_files_and_folders_of_a_web_server(site: tuple[Path, str, list[str]]) ->
     assert len(read_runs(f"{address}/s")) == 16
 
 
+def test_all_that_a_web_server_has(
+    site: tuple[Path, str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, address, _ = site
+    (folder / "runs.csv").write_text(CSV, encoding="utf-8")
+    pl.read_csv(CSV.encode()).write_parquet(folder / "runs.parquet")
+    (folder / "q.toml").write_text(f'runs = "runs.parquet"\n{QUESTION}', encoding="utf-8")
+    fit("chinchilla", read_runs(folder / "runs.csv"), starts=8, draws=0).save(folder / "fit")
+    assert len(read_runs(f"{address}/runs.parquet")) == 16
+    assert Path(str(read_question(f"{address}/q.toml").runs)).read_bytes() == (folder / "runs.parquet").read_bytes()
+    assert load_fit(f"{address}/fit").law.name == "chinchilla"
+    loss = '[losses]\nloss = { language = "ekk_Latn", unit = "nats/token" }\n'
+    mapping = f'{loss}[tokens]\nmetric = "D"\n[run]\nparams_total = "N"\n'
+    (folder / "map.toml").write_text(mapping, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs.csv").write_text(CSV, encoding="utf-8")
+    assert run(["runs", "import", "logs.csv", "--map", f"{address}/map.toml", "-o", "s"]) == 0, capsys.readouterr().err
+    assert len(read_runs(tmp_path / "s")) == 16
+
+
+def test_a_mapping_in_a_store(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory.pipe_file("/bucket/map.toml", b"[losses]\nloss = 3\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs.csv").write_text(CSV, encoding="utf-8")
+    for words in (["--map", "memory://bucket/map.toml"], ["--map=memory://bucket/map.toml"]):
+        assert run(["runs", "import", "logs.csv", *words, "-o", "s"]) == 2
+        assert "memory://bucket/map.toml" in capsys.readouterr().err
+
+
 def test_a_token_is_sent_and_never_told(
     site: tuple[Path, str, list[str]],
     tmp_path: Path,

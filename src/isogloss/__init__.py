@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from isogloss.display import draw_with as _draw_with
+
 if TYPE_CHECKING:
     from isogloss.errors import FitError as FitError
     from isogloss.errors import InputError as InputError
@@ -84,6 +86,16 @@ _HOMES = {
     "transfer": ("TransferMatrix",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def _drawn(answer: Any) -> dict[str, Any]:
+    from isogloss.report.notebook import answer_bundle
+
+    return answer_bundle(answer)
+
+
+# Answers stand below the report that draws them, and may not know it.
+_draw_with(_drawn)
 
 
 def __getattr__(name: str) -> Any:

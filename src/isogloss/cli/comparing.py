@@ -223,9 +223,6 @@ def error(value: float, digits: int = 2) -> str:
 
 
 def _write(answer: Comparison, folder: Path) -> None:
-    from isogloss.report.comparisons import comparison_cards
-    from isogloss.report.render import to_html
+    from isogloss.report.answers import page_of
 
-    subtitle = f"{answer.rows} rows of {answer.source}, loss in {answer.unit}, languages {answer.across}"
-    page = to_html("Laws compared on held-out runs", subtitle, comparison_cards(answer), answer.warnings)
-    answer.save(folder, pages={"compare.html": page})
+    answer.save(folder, pages={"compare.html": page_of(answer)})

@@ -153,11 +153,9 @@ def _write(answer: Crossover, folder: Path) -> None:
     import json
 
     from isogloss.files import finite, new_folder
-    from isogloss.report.crossovers import crossover_cards, crossover_title
-    from isogloss.report.render import to_html
+    from isogloss.report.answers import page_of
 
-    title, subtitle = crossover_title(answer)
-    page = to_html(title, subtitle, crossover_cards(answer), answer.warnings)
+    page = page_of(answer)
     text = json.dumps(finite(answer.to_dict()), indent=1, ensure_ascii=False)
     with new_folder(folder, marker=MARKER) as temporary:
         (temporary / MARKER).write_text(text, encoding="utf-8")

@@ -95,8 +95,7 @@ def _write(answer: Design, folder: Path, text: Path | None) -> list[str]:
     """Languages of which no text was found."""
     from isogloss.files import write_text
     from isogloss.planning.design_study import study_toml
-    from isogloss.report.designs import design_cards
-    from isogloss.report.render import to_html
+    from isogloss.report.answers import page_of
     from isogloss.sweeps.new import new_study
     from isogloss.sweeps.study import PLACEHOLDER
 
@@ -105,13 +104,8 @@ def _write(answer: Design, folder: Path, text: Path | None) -> list[str]:
     languages = tomllib.loads(path.read_text(encoding="utf-8"))["languages"]
     write_text(path, study_toml(answer, languages))
     answer.save(folder / "design.json")
-    page = to_html(answer.title or "Design", _subtitle(answer), design_cards(answer), answer.warnings)
-    write_text(folder / "design.html", page)
+    write_text(folder / "design.html", page_of(answer))
     return [code for code, source in languages.items() if source.get("text") == PLACEHOLDER]
-
-
-def _subtitle(answer: Design) -> str:
-    return f"{answer.count} small runs for {answer.flops:.3g} FLOPs, before {answer.plan.C:.3g} FLOPs are spent"
 
 
 def _print(answer: Design, lacking: list[str]) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from isogloss.planning.expand_path import EqualLoss
     from isogloss.planning.expand_problem import Span
     from isogloss.planning.marginal import Marginal
-    from isogloss.report.card import Card
 
 
 def expand(
@@ -208,9 +207,7 @@ def _add(
 
         answer = expand_question(asked, needs, draws=draws, level=level, seed=seed, progress=tell)
     if output is not None:
-        from isogloss.report.expansions import expansion_cards
-
-        _write(output, answer.to_dict(), answer.title or "Expansion", expansion_cards(answer), answer.warnings)
+        _write(output, answer)
     if json:
         print_json(answer.to_dict())
         return
@@ -231,9 +228,7 @@ def _candidates(
     with progress_bar() as report:
         answer = marginal(asked, chosen, draws=draws, level=level, seed=seed, progress=report)
     if output is not None:
-        from isogloss.report.expansions import marginal_cards
-
-        _write(output, answer.to_dict(), answer.title or "Candidates", marginal_cards(answer), answer.warnings)
+        _write(output, answer)
     if json:
         print_json(answer.to_dict())
         return
@@ -241,15 +236,15 @@ def _candidates(
     _tell_written(output)
 
 
-def _write(folder: Path, answer: dict[str, object], title: str, cards: list[Card], warnings: Sequence[str]) -> None:
+def _write(folder: Path, answer: FullExpansion | Marginal) -> None:
     import json
 
     from isogloss.files import finite, new_folder
-    from isogloss.report import to_html
+    from isogloss.report.answers import page_of
 
-    page = to_html(title, "What more languages cost", cards, warnings)
+    page = page_of(answer)
     with new_folder(folder, marker="expand.json") as temporary:
-        text = json.dumps(finite(answer), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(finite(answer.to_dict()), indent=1, ensure_ascii=False) + "\n"
         (temporary / "expand.json").write_text(text, encoding="utf-8")
         (temporary / "expand.html").write_text(page, encoding="utf-8")
 

@@ -52,16 +52,6 @@ def print_languages(answer: LanguageFits) -> None:
     out.print(f"\nRows left out: {left_out}", markup=False, soft_wrap=True)
 
 
-def languages_warnings(answer: LanguageFits) -> list[str]:
-    """What several languages' fits say is said once, and of whom."""
-    said: dict[str, list[str]] = {}
-    for language, fit in answer.fits.items():
-        for warning in fit.warnings:
-            said.setdefault(warning, []).append(language)
-    everyone = len(answer) if len(answer) > 1 else 0
-    return [w if len(who) == everyone else f"{', '.join(who)}: {w}" for w, who in said.items()]
-
-
 def columns(answer: LanguageFits) -> list[str]:
     """Coefficients that can be compared between languages: not the weights of sources, which differ, nor A and B,
     whose units depend on the language's own exponents. Those stand in the files."""
@@ -89,10 +79,6 @@ def cells(answer: LanguageFits, language: str | None, shown: list[str]) -> list[
 
 
 def write_languages(answer: LanguageFits, folder: Path) -> None:
-    from isogloss.report import languages_cards, to_html
+    from isogloss.report.answers import page_of
 
-    first = next(iter(answer.fits.values()))
-    subtitle = f"{len(answer)} languages of {first.source}, loss in {first.unit}, {answer.across}"
-    warnings = [*answer.warnings, *languages_warnings(answer)]
-    page = to_html(f"{first.law.name} law", subtitle, languages_cards(answer), warnings)
-    answer.save(folder, pages={"fit.html": page})
+    answer.save(folder, pages={"fit.html": page_of(answer)})

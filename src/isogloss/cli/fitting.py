@@ -165,7 +165,8 @@ def fit(
 
 
 def _finish_languages(fits: LanguageFits, folder: Path | None, found: Sequence[Finding], json: bool) -> None:
-    from isogloss.cli.fit_languages import languages_warnings, print_languages, write_languages
+    from isogloss.cli.fit_languages import print_languages, write_languages
+    from isogloss.report.answers import languages_warnings
 
     if folder is not None:
         write_languages(fits, folder)
@@ -228,11 +229,9 @@ def _whole(path: Path, reading: dict[str, Any]) -> tuple[RunTable | None, list[s
 
 def _write(answer: Fit, folder: Path) -> None:
     from isogloss.fitting import save_fit
-    from isogloss.report import fit_cards, to_html
+    from isogloss.report.answers import page_of
 
-    subtitle = f"{answer.rows.height} rows of {answer.source}, loss in {answer.unit}"
-    page = to_html(f"{answer.law.name} law", subtitle, fit_cards(answer), answer.warnings)
-    save_fit(answer, folder, pages={"fit.html": page})
+    save_fit(answer, folder, pages={"fit.html": page_of(answer)})
 
 
 def _number(text: str, where: str) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cyclopts import App, CycloptsError
 
@@ -19,7 +20,9 @@ from isogloss.cli.expand import expand
 from isogloss.cli.fitting import fit, predict
 from isogloss.cli.knowledge import languages, laws
 from isogloss.cli.planning import plan
+from isogloss.cli.report import report
 from isogloss.cli.runs import runs
+from isogloss.cli.serve import serve
 from isogloss.cli.study import study
 from isogloss.cli.transfer import transfer
 from isogloss.errors import FitError, InputError, PlanError
@@ -34,11 +37,12 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for verb in (plan, fit, compare, predict, expand, crossover, design, laws, languages):
+for verb in (plan, fit, compare, predict, expand, crossover, design, report, laws, languages):
     app.command(verb)
 app.command(runs)
 app.command(study)
 app.command(transfer)
+app.command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,8 +79,9 @@ def _refuse_remote(arguments: Sequence[str]) -> None:
     if first == "study":
         refuse(arguments[1:], "is remote, and studies run in a local folder", _COPY)
     if (first, second) == ("runs", "import"):
-        # Trackers have addresses of their own.
-        stores = [a for a in arguments[2:] if not a.startswith(("http://", "https://"))]
+        # Trackers have addresses of their own, and a mapping is only read.
+        own = ("http://", "https://", "sqlite://", "file://", "--map=")
+        stores = [a for before, a in pairwise(arguments[1:]) if before != "--map" and not a.startswith(own)]
         refuse(stores, "is remote, and imports read and write local folders", _COPY)
 
 

@@ -95,7 +95,10 @@ def _print(report: LintReport) -> None:
 
 
 def _print_fixed(counts: dict[str, int], dropped: int, out: Path, after: LintReport) -> None:
-    print_table("\nFixed", ["finding", "changes"], [[code, str(count)] for code, count in counts.items()])
+    if counts:
+        print_table("\nFixed", ["finding", "changes"], [[code, str(count)] for code, count in counts.items()])
+    else:
+        console().print("\nNothing here can be put right without you: the copy is the same.", markup=False)
     listed = out.with_name(f"{out.stem}.fixes.csv") if out.suffix and out.is_file() else out / "fixes.csv"
     rows = "1 row" if dropped == 1 else f"{dropped} rows"
     text = f"{rows} dropped. Wrote {out}; every change is in {listed}."

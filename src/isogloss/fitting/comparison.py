@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from isogloss.display import Shown
 from isogloss.files import finite, new_folder
 from isogloss.fitting.ranking import Ranked
 from isogloss.fitting.splits import NotGiven
@@ -41,7 +42,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     laws: tuple[Compared, ...]
     splits: tuple[Scored, ...]
     scores: pl.DataFrame

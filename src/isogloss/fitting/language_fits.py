@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from isogloss.display import Shown
 from isogloss.errors import InputError, unknown_name
 from isogloss.files import finite, new_folder
 from isogloss.fitting.result import Fit
@@ -24,7 +25,7 @@ TYPICAL = "typical"
 
 
 @dataclass(frozen=True)
-class LanguageFits:
+class LanguageFits(Shown):
     fits: Mapping[str, Fit]
     across: str
     """"pooled", "separate" or "tied"."""

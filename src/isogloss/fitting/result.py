@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isogloss.display import Shown
 from isogloss.errors import InputError
+from isogloss.fitting import drawn
 from isogloss.fitting.choices import Choices
 from isogloss.fitting.frontier import evaluate, frontier, has_frontier, is_power_law
 from isogloss.fitting.health import Health
@@ -53,7 +55,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(Shown):
     layout: Layout
     law: Law
     coefficients: tuple[Estimate, ...]
@@ -175,6 +177,28 @@ class Fit:
         tokens = self.rows["D" if "D" in self.rows.columns else "D_target"].to_numpy()
         largest = float((6 * self.rows["N"].to_numpy() * tokens).max())
         return [float(f"{largest * factor:.1e}") for factor in (1, 10, 100)]
+
+    def iso_flop(self, C: Sequence[float] | None = None) -> pl.DataFrame:
+        """Loss against size at equal compute: C, N, D and loss with its interval (low, high), for text seen once.
+
+        `C` in FLOPs (6 N D); by default the budgets at which the runs lie. Raises InputError for a law that is no
+        function of N and D alone.
+        """
+        return drawn.iso_flop(self, drawn.run_budgets(self) if C is None else C)
+
+    def iso_flop_minima(self, C: Sequence[float] | None = None) -> pl.DataFrame:
+        """The minimum of each curve of `iso_flop`: the columns of `optimum`, and loss, loss_low and loss_high there.
+
+        Raises InputError where `optimum` does.
+        """
+        return drawn.iso_flop_minima(self, drawn.run_budgets(self) if C is None else C)
+
+    def correlations(self) -> pl.DataFrame:
+        """How the draws of each two fitted coefficients move together: one, other, correlation.
+
+        Of logarithms where a coefficient is positive, as it is fitted; empty without draws.
+        """
+        return drawn.correlations(self)
 
     def _named(self, values: np.ndarray) -> dict[str, np.ndarray]:
         return {e.name: values[:, i] for i, e in enumerate(self.coefficients)}

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from isogloss import languages as _languages
+from isogloss.display import Shown
 from isogloss.files import finite, write_text
 from isogloss.planning.corpora import CorpusRow
 from isogloss.planning.cost import Cost
@@ -44,7 +45,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """Arrays are `(K,)`, in the order of `languages`. Losses are in `loss_unit`."""
 
     title: str

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from isogloss.display import Shown
 from isogloss.errors import InputError
 from isogloss.planning.answer import NO_SHARE, Plan
 from isogloss.planning.given_savings import Estimate, estimate
@@ -56,7 +57,7 @@ class LanguageBeside:
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class Beside(Shown):
     names: tuple[str, str]
     plans: tuple[Plan, Plan]
     questions: tuple[Question, Question]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isogloss import languages as _languages
+from isogloss.display import Shown
 from isogloss.errors import InputError
 from isogloss.laws import atlas_per_language, find, optimal_allocation, saturated
 from isogloss.planning.checkpoints import Checkpoint, as_checkpoint
@@ -30,7 +31,7 @@ POINTS = 60
 
 
 @dataclass(frozen=True)
-class Crossover:
+class Crossover(Shown):
     """Which way to start a model of a language, with what that rests on."""
 
     language: str

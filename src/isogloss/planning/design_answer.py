@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from isogloss.display import Shown
 from isogloss.files import finite, write_text
 from isogloss.planning.answer import Plan
 from isogloss.planning.design_runs import Setting, SmallRun
@@ -52,7 +53,7 @@ class DesignRun:
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class Design(Shown):
     """Runs, the most useful first, for at most `budget` FLOPs. Regrets are fractions of the weighted mean loss."""
 
     title: str

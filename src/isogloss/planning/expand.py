@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isogloss.display import Shown
 from isogloss.errors import InputError
 from isogloss.laws import find
 from isogloss.planning.kinds import Kind
@@ -47,7 +48,7 @@ class LossChange:
 
 
 @dataclass(frozen=True)
-class Expansion:
+class Expansion(Shown):
     """Factors on N, D and C when K grows `r` times: at the same loss, or the best use of the same compute."""
 
     r: float

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from isogloss.display import Shown
 from isogloss.errors import InputError, located
 from isogloss.planning.allocate import Allocation
 from isogloss.planning.evidence import Ground
@@ -59,7 +60,7 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class FullExpansion:
+class FullExpansion(Shown):
     """A question with its languages `old`, and with the `new` ones too; one view per assumption on capacity."""
 
     title: str

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isogloss.display import Shown
 from isogloss.planning.answer import Plan
 from isogloss.planning.given_savings import Estimate, estimate
 from isogloss.planning.starting_answer import Start
@@ -36,7 +37,7 @@ class Change:
 
 
 @dataclass(frozen=True, eq=False)
-class GivenPlan:
+class GivenPlan(Shown):
     """A plan of the user's own; arrays are `(K,)`, in the order of `languages`. Losses as in `Plan`."""
 
     languages: tuple[str, ...]

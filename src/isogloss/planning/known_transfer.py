@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +16,14 @@ from isogloss.transfer import TransferMatrix, weight_from_score
 
 # Central part of the weights' intervals, as the evidence prints them.
 LEVEL = 0.8
+# Predictions for more languages are large, and are made anew.
+MOST_KEPT = 150
 PUBLISHED, PREDICTED, NONE = "published", "predicted", "none"
 # Kinds of scores in a matrix that say more than a plan's evidence does.
 _AS_EVIDENCE: dict[str, Kind] = {"fitted": "measured"}
+
+if TYPE_CHECKING:
+    from isogloss.transfer.prediction import Prediction
 
 Sampler = Callable[[int, np.random.Generator], np.ndarray]
 
@@ -77,13 +84,12 @@ def _published(codes: tuple[str, ...]) -> KnownTransfer:
 
 def _predicted(codes: tuple[str, ...], chosen: str) -> KnownTransfer:
     """From the measured scores, published ones and the user's own, by the effects model."""
-    # SciPy's and the features' tables load only where they are needed.
-    from isogloss.transfer.prediction import predict
-
-    matrix, own = TransferMatrix.published(), chosen != PREDICTED
-    if own:
-        matrix = _with_own(chosen, matrix)
-    found = predict(matrix, codes, level=LEVEL)
+    own = chosen != PREDICTED
+    if own or len(codes) > MOST_KEPT:
+        published = TransferMatrix.published()
+        found = _predict(_with_own(chosen, published) if own else published, codes)
+    else:
+        found = _from_published(codes)
     weights = found.weights()
     basis = "predicted from ATLAS's 72 measured scores" + (f" and those of {chosen}" if own else "")
     width = _width(found.low, found.high)
@@ -112,6 +118,19 @@ def _predicted(codes: tuple[str, ...], chosen: str) -> KnownTransfer:
 
     varies = ("transfer weights: joint draws of the model of transfer",)
     return KnownTransfer(np.array(weights.tau), weights.kind, tuple(evidence), warnings, varies, (), sampler)
+
+
+def _predict(matrix: TransferMatrix, codes: tuple[str, ...]) -> Prediction:
+    # SciPy's and the features' tables load only where they are needed.
+    from isogloss.transfer.prediction import predict
+
+    return predict(matrix, codes, level=LEVEL)
+
+
+@lru_cache(maxsize=4)
+def _from_published(codes: tuple[str, ...]) -> Prediction:
+    """Kept: a plan for another budget, or a second question, asks for the same again."""
+    return _predict(TransferMatrix.published(), codes)
 
 
 def _with_own(path: str, published: TransferMatrix) -> TransferMatrix:

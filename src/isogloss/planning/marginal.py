@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isogloss import languages as _languages
+from isogloss.display import Shown
 from isogloss.errors import InputError, located
 from isogloss.numerics import jax, jnp
 from isogloss.planning.allocate import Allocation, capped_losses
@@ -87,7 +88,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Marginal:
+class Marginal(Shown):
     """Candidates, the most valuable to the others first."""
 
     title: str

@@ -9,8 +9,10 @@ import altair as alt
 import polars as pl
 
 from isogloss.report.card import Card
+from isogloss.report.extrapolations import BEYOND, extrapolation_card
+from isogloss.report.runs_page import named
 from isogloss.report.theme import NUMBER_LABELS, rows
-from isogloss.report.words import MINUS, NOTHING, count, language_names, listed, per_cent, percent
+from isogloss.report.words import MINUS, NOTHING, count, listed, per_cent, percent
 
 if TYPE_CHECKING:
     from isogloss.fitting import Comparison
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 LEAST_SHOWN = -1.0
 IN_SAMPLE = "in-sample"
 # Splits that a row of panels shows together: beyond the runs that were fitted, and among runs like them.
-BEYOND = ("N", "D", "C")
 ALIKE = ("random", "M", IN_SAMPLE)
 TITLES = {
     IN_SAMPLE: "as fitted (nothing held out)",
@@ -35,6 +36,7 @@ def comparison_cards(answer: Comparison) -> list[Card]:
     """Which law to use, how well each predicts what it never saw, on which languages, and what was left out."""
     return [
         scores_card(answer),
+        extrapolation_card(answer),
         alike_card(answer),
         errors_card(answer),
         ranking_card(answer),
@@ -188,7 +190,7 @@ def languages_card(answer: Comparison) -> Card:
     each = [r for r in answer.by_language.to_dicts() if r["split"] in held]
     if not each:
         return Card("languages", title, "No language was scored on a held-out split.")
-    names = language_names({r["language"] for r in each})
+    names = named({r["language"] for r in each})
     law = answer.choice or answer.laws[0].name
     own = [r for r in each if r["law"] == law] or each
     worst = min(own, key=lambda r: r["r2"])
@@ -293,6 +295,11 @@ def _table(answer: Comparison, what: str, show: Any) -> pl.DataFrame:
         scores = [answer.score(law.name, split.name) for law in answer.laws]
         columns[TITLES.get(split.name, split.name)] = [_with_interval(s, what, show) for s in scores]
     return pl.DataFrame(columns)
+
+
+def score_words(score: dict[str, Any]) -> str:
+    """R² with its interval."""
+    return _with_interval(score, "r2", _r2)
 
 
 def _with_interval(score: dict[str, Any], what: str, show: Any) -> str:

@@ -18,7 +18,7 @@ from isogloss.report.theme import (
     rows,
     widened,
 )
-from isogloss.report.words import about, flops, loss, per_cent, quantity
+from isogloss.report.words import about, count, flops, loss, per_cent, quantity
 
 if TYPE_CHECKING:
     from isogloss.fitting import Fit
@@ -48,6 +48,13 @@ def fit_points(fit: Fit) -> list[dict[str, Any]]:
     return out
 
 
+def fit_source(fit: Fit) -> str:
+    """How many rows and runs, and of which table."""
+    ids = fit.rows["run_id"].n_unique() if "run_id" in fit.rows.columns else fit.rows.height
+    runs = "" if ids == fit.rows.height else f" of {count(ids, 'run')}"
+    return f"{count(fit.rows.height, 'row')}{runs} from {fit.source}."
+
+
 def tokens_column(fit: Fit) -> str | None:
     return next((c for c in ("D", "D_target") if c in fit.rows.columns), None)
 
@@ -63,7 +70,7 @@ def observed_chart(fit: Fit, points: list[dict[str, Any]]) -> Any:
     x = alt.X("loss:Q", scale=scale, axis=alt.Axis(title=f"observed loss ({fit.unit})", **axis))
     y = alt.Y("predicted:Q", scale=scale, axis=alt.Axis(title="predicted loss", **axis))
     line = alt.Chart(rows([{"loss": v, "predicted": v} for v in domain])).mark_line(style="guide").encode(x=x, y=y)
-    dots = alt.Chart(rows(points)).mark_point(**_dot(points)).encode(x=x, y=y, tooltip=_hover())
+    dots = alt.Chart(rows(points)).mark_point(**_dot(points)).encode(x=x, y=y, tooltip=fit_hover())
     scatter = alt.layer(line, dots).properties(
         width="container", height=320, title=alt.TitleParams("Predicted against observed", frame="group")
     )
@@ -121,7 +128,7 @@ def _residual_panel(points: list[dict[str, Any]], name: str, title: str, reach: 
     )
     zero = alt.Chart(rows([{"relative_error": 0}])).mark_rule(style="rule").encode(y=y)
     shown = [p for p in points if p.get(name, 0) > 0]
-    dots = alt.Chart(rows(shown)).mark_point(**_dot(points)).encode(x=x, y=y, tooltip=_hover())
+    dots = alt.Chart(rows(shown)).mark_point(**_dot(points)).encode(x=x, y=y, tooltip=fit_hover())
     return alt.layer(zero, dots).properties(width="container", height=210)
 
 
@@ -144,7 +151,7 @@ def surface_chart(surface: Surface, points: list[dict[str, Any]]) -> Any:
         alt.Chart(rows(flop_lines))
         .mark_line(style="guide", clip=True)
         .encode(x=x, y=y, detail="C:N", tooltip=alt.Tooltip("text:N", title="FLOPs")),
-        runs.encode(x=x, y=y, tooltip=_hover()),
+        runs.encode(x=x, y=y, tooltip=fit_hover()),
         lines.encode(x=x, y=y, color=colour, detail="loss:N", tooltip=alt.Tooltip("text:N", title="loss")),
         *_labels(tops, x, y, "note", dx=4, dy=8, align="left"),
         *_labels(ends, x, y, "plan-note", dx=-4, dy=-6, align="right"),
@@ -175,7 +182,7 @@ def _dot(points: list[dict[str, Any]]) -> dict[str, Any]:
     return {"size": 14, "opacity": 0.35} if len(points) > MANY else {"size": 26, "opacity": 0.6}
 
 
-def _hover() -> list[Any]:
+def fit_hover() -> list[Any]:
     return [
         alt.Tooltip("run:N"),
         alt.Tooltip("row:Q", title="row"),

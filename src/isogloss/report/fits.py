@@ -9,9 +9,19 @@ import numpy as np
 import polars as pl
 
 from isogloss.report.card import Card
-from isogloss.report.fit_charts import fit_points, observed_chart, residuals_chart, surface_chart, tokens_column
+from isogloss.report.fit_charts import (
+    fit_points,
+    fit_source,
+    observed_chart,
+    residuals_chart,
+    surface_chart,
+    tokens_column,
+)
 from isogloss.report.fit_choices import choices_card
 from isogloss.report.fit_findings import findings_card
+from isogloss.report.fit_frontier import frontier_chart
+from isogloss.report.fit_isoflop import isoflop_card
+from isogloss.report.fit_pairs import pairs_card
 from isogloss.report.fit_surface import has_surface, surface_of
 from isogloss.report.words import about, count, flops, listed, per_cent, quantity, value
 
@@ -33,7 +43,9 @@ def fit_cards(fit: Fit) -> list[Card]:
         observed_card(fit, points),
         residuals_card(fit, points),
         surface_card(fit, points),
+        *([isoflop_card(fit, points)] if has_surface(fit) else []),
         optimum_card(fit),
+        pairs_card(fit),
         *([choices_card(fit.choices)] if fit.choices else []),
         left_out_card(fit.left_out, fit.rows.height),
     ]
@@ -76,6 +88,7 @@ def observed_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
         f"within {per_cent(most)}; the worst, {name}, is off by {per_cent(worst['relative_error'], signed=True)}.",
         chart=observed_chart(fit, points),
         notes=("These rows are the ones that the law was fitted to: on others it errs more.",),
+        evidence=fit_source(fit),
     )
 
 
@@ -100,6 +113,7 @@ def residuals_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
         sentence=_drift(points, columns),
         chart=residuals_chart(points, columns),
         notes=("A trend or a bend along an axis is what the law does not describe, and grows when it extrapolates.",),
+        evidence=fit_source(fit),
     )
 
 
@@ -120,7 +134,14 @@ def surface_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
     else:
         sentence = _frontier_sentence(fit)
         notes.append("The orange line is the compute-optimal frontier, with its points at the budgets below.")
-    return Card("surface", title, sentence, chart=surface_chart(surface_of(fit), points), notes=tuple(notes))
+    return Card(
+        "surface",
+        title,
+        sentence,
+        chart=surface_chart(surface_of(fit), points),
+        notes=tuple(notes),
+        evidence=fit_source(fit),
+    )
 
 
 def optimum_card(fit: Fit) -> Card:
@@ -147,6 +168,7 @@ def optimum_card(fit: Fit) -> Card:
         if len(fit.draws)
         else "The fit has no intervals: it was asked for none."
     ]
+    notes.append("Shaded: compute that no run has.")
     if set(fit.law.columns) - {"N", "D"}:
         notes.append("For text seen once.")
     formats = {header: "flops" if column == "C" else "quantity" for column, header in kept.items()}
@@ -155,9 +177,11 @@ def optimum_card(fit: Fit) -> Card:
         id="optimum",
         title=title,
         sentence=_optimum_sentence(last, largest),
+        chart=frontier_chart(fit),
         table=frame.select(list(kept)).rename(kept),
         notes=tuple(notes),
         formats=formats,  # type: ignore[arg-type]
+        evidence=f"{fit_source(fit)}{_banded(fit)}",
     )
 
 
@@ -216,6 +240,10 @@ def _health(fit: Fit) -> str:
     if not parts:
         return f"{starts}, and the runs determine every coefficient"
     return f"{starts}, but {listed(parts, most=9)}"
+
+
+def _banded(fit: Fit) -> str:
+    return f" Bands hold {fit.level:.0%} of {count(len(fit.draws), 'draw')}." if len(fit.draws) else ""
 
 
 def _end(profile: Any, side: str) -> str:

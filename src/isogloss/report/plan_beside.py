@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def beside_page(answer: Beside, made: Reproduce) -> str:
     first, *others = beside_cards(answer)
     a, b = answer.names
-    notes = [*answer.notes, *_of_each(answer)]
+    notes = [*answer.notes, *notes_of_each(answer)]
     cards = [first, warnings_card(notes), *others, reproduce_card(made)]
     titles = [p.title for p in answer.plans if p.title]
     return to_html(f"{a} and {b}", listed(list(dict.fromkeys(titles))) if titles else "Two plans", cards)
@@ -171,7 +171,7 @@ def _who(rows: tuple[LanguageBeside, ...], plans: tuple[str, str], names: dict[s
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _of_each(answer: Beside) -> list[str]:
+def notes_of_each(answer: Beside) -> list[str]:
     """What both say first, then what only one of them says, under its name."""
     a, b = (p.warnings for p in answer.plans)
     both = [w for w in a if w in b]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import altair as alt
 import numpy as np
 
+from isogloss.report.finding import MOST_ROWS, finder, first_or_found
 from isogloss.report.plan_rows import CAPPED, FREE, MIXTURES, PLAN, Row, central
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, PERCENT_LABELS, even_ticks, log_axis, rows
 from isogloss.report.words import about, loss, per_cent, quantity, times
@@ -94,15 +95,25 @@ def epochs_chart(shown: list[Row], *, named: bool = True) -> Any:
 
 
 def losses_chart(shown: list[Row]) -> Any:
-    """One row per language: the plan's expected loss among those of the naive mixtures."""
+    """One row per language: the plan's expected loss among those of the naive mixtures.
+
+    Of many languages the first are drawn, and those that the reader asks for.
+    """
+    many = len(shown) > MOST_ROWS
     dots = [
-        {"language": r.name, "loss": value, "mixture": name, "is": loss(value)}
-        for r in shown
+        {"language": r.name, "loss": value, "mixture": name, "is": loss(value), "place": place}
+        for place, r in enumerate(shown)
         for name, value in [(PLAN, r.loss), *r.naive_losses.items()]
     ]
     spans = [
-        {"language": r.name, "loss": r.loss_bounds[0], "end": r.loss_bounds[1], "is": _span(r.loss_bounds)}
-        for r in shown
+        {
+            "language": r.name,
+            "loss": r.loss_bounds[0],
+            "end": r.loss_bounds[1],
+            "is": _span(r.loss_bounds),
+            "place": place,
+        }
+        for place, r in enumerate(shown)
         if r.loss_bounds
     ]
     values = [d["loss"] for d in dots] + [v for span in spans for v in (span["loss"], span["end"])]
@@ -119,28 +130,34 @@ def losses_chart(shown: list[Row]) -> Any:
                     title="expected loss (logarithmic scale)",
                     values=even_ticks(min(values), max(values)),
                     labelExpr=NUMBER_LABELS,
-                    orient="top" if len(shown) > 30 else "bottom",
+                    orient="top" if 30 < len(shown) <= MOST_ROWS else "bottom",
                 ),
             ),
             color=alt.Color("mixture:N", scale=alt.Scale(domain=names)),
             shape=alt.Shape("mixture:N", scale=alt.Scale(domain=names)),
             size=alt.condition(
                 f"datum.mixture == '{PLAN}'",
-                alt.value(150 if len(shown) <= 30 else 105),
-                alt.value(40 if len(shown) <= 30 else 30),
+                alt.value(150 if len(shown) <= 30 or many else 105),
+                alt.value(40 if len(shown) <= 30 or many else 30),
             ),
             tooltip=[_tip("language", "N"), _tip("mixture", "N"), _tip("is", "N", "loss")],
         )
     )
-    size = {"width": "container", "height": row_height(len(shown)) * len(shown)}
-    if not spans:
-        return points.properties(**size)
     bars = (
         alt.Chart(rows(spans))
         .mark_rule(style="plan", strokeWidth=5, opacity=0.25)
-        .encode(y=_languages(shown, grid=True), x="loss:Q", x2="end:Q", tooltip=[_tip("is", "N", "interval")])
+        .encode(
+            y=_languages(shown, grid=True),
+            x="loss:Q",
+            x2="end:Q",
+            tooltip=[_tip("language", "N"), _tip("is", "N", "interval")],
+        )
     )
-    return alt.layer(bars, points).properties(**size)
+    layers = [*([bars] if spans else []), points]
+    if many:
+        layers = [first_or_found(layer, "language") for layer in layers]
+        return alt.layer(*layers).add_params(finder()).properties(width="container", height=alt.Step(22))
+    return alt.layer(*layers).properties(width="container", height=row_height(len(shown)) * len(shown))
 
 
 def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -> Any:

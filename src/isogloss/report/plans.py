@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,11 +12,13 @@ import polars as pl
 
 from isogloss.planning.flat import FLAT, FlatRange
 from isogloss.report.card import Card
+from isogloss.report.finding import FIRST_ROWS, MOST_ROWS
 from isogloss.report.plan_answer import aim_of, changes_card, flat_ends, flat_sizes, words_card
 from isogloss.report.plan_charts import epochs_chart, losses_chart, naive_chart, profile_chart, shares_chart
 from isogloss.report.plan_choices import choices_cards
 from isogloss.report.plan_corpora import corpora_card
 from isogloss.report.plan_evidence import evidence_card
+from isogloss.report.plan_families import families_cards
 from isogloss.report.plan_phases import phases_card
 from isogloss.report.plan_regret import regret_card
 from isogloss.report.plan_rows import MIXTURES, PLAN, all_rows, at_cap, by_share, central, top_rows
@@ -38,6 +41,7 @@ def plan_cards(plan: Plan) -> list[Card]:
         *([phases_card(plan)] if plan.phases else []),
         *([corpora_card(plan)] if plan.corpora else []),
         loss_card(plan),
+        *families_cards(plan),
         size_card(plan),
         naive_card(plan),
         *([regret_card(plan)] if plan.uncertainty else []),
@@ -97,6 +101,20 @@ def numbers_card(plan: Plan) -> Card:
             f"{plan.agree} of {plan.starts} starts of the search found this plan.",
         ),
     )
+
+
+def _drawn(plan: Plan) -> str:
+    """What the bars rest on."""
+    unsure = plan.uncertainty
+    return "" if unsure is None else f"; bars hold {central(unsure.level)} of {len(unsure.N):,} draws"
+
+
+def _weakest(plan: Plan, of: str) -> str:
+    """The kinds of evidence behind each language's number."""
+    kinds = Counter(plan.kind_of(f"{of}.{code}") for code in plan.languages)
+    said = [f"{kind} for {number:,}" for kind, number in kinds.most_common()]
+    what = {"loss": "Laws and text", "text": "Text available"}[of]
+    return f"{what}: {listed(said)}."
 
 
 def _own_unit(plan: Plan) -> str:
@@ -165,6 +183,7 @@ def mixture_card(plan: Plan) -> Card:
             "Epochs": "epochs",
             "Epoch cap": "epochs",
         },
+        evidence=f"{len(order):,} languages{_drawn(plan)}. {_weakest(plan, 'text')}",
     )
 
 
@@ -205,9 +224,15 @@ def loss_card(plan: Plan) -> Card:
         notes=(
             "Losses of different languages are not on one scale: compare marks within a row, not rows.",
             *_loss_bars(plan),
+            *(
+                [f"Drawn: the {FIRST_ROWS} largest shares, or the languages whose name you type. The table has all."]
+                if len(order) > MOST_ROWS
+                else []
+            ),
             *_helpers_left_out(plan, names),
         ),
         formats={**dict.fromkeys(losses, "loss"), **dict.fromkeys(spans, "number"), "Weight, %": "percent"},
+        evidence=f"{len(order):,} languages{_drawn(plan)}; losses are {plan.loss_unit}. {_weakest(plan, 'loss')}",
     )
 
 
@@ -230,6 +255,7 @@ def size_card(plan: Plan) -> Card:
             f"Each size with its own best mixture, at {flops(plan.C)} FLOPs. The laws come from {reach}.",
             *_best_sizes(plan),
         ),
+        evidence=f"{plan.profile.height} sizes{_drawn(plan)}; loss is {plan.loss_unit}.",
     )
 
 
@@ -253,6 +279,7 @@ def naive_card(plan: Plan) -> Card:
         chart=naive_chart(plan),
         table=table,
         notes=("All at the plan's own size and tokens.", *_naive_bars(plan)),
+        evidence=f"{len(plan.alternatives) + 1} mixtures{_drawn(plan)}; loss is {plan.loss_unit}.",
         formats={aim: "loss", "Against the plan, %": "number"},
     )
 

@@ -1,28 +1,34 @@
-"""Cards as one HTML page that holds everything it shows."""
+"""Cards as one HTML page that holds everything it shows, and itself as data."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from isogloss.report.card import Card
+from isogloss.errors import InputError
+from isogloss.report.alternatives import alternative, described
+from isogloss.report.card import Card, Section
 from isogloss.report.javascript import bundle
 from isogloss.report.specs import fluid, panels
+from isogloss.report.stored import inert, report_dict, sections_of
+from isogloss.report.tables import Table, table_of
 from isogloss.report.theme import DARK, LIGHT, config
-from isogloss.report.words import Format, cell, format_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Longer tables are folded on screen, and unfolded on paper.
 OPEN_ROWS = 25
+# The page as data, as the template writes it: `inert` JSON holds no "<".
+_CARDS = re.compile(r'<script type="application/json" id="cards">([^<]*)</script>')
+_FIGURES = re.compile(r'<script type="application/json" data-chart="([^"<]*)"[^<>]*>([^<]*)</script>')
 
 
 @dataclass(frozen=True)
@@ -30,35 +36,42 @@ class _Panel:
     id: str
     spec: Markup
     fluid: bool
-    columns: int
+    alt: str
 
 
 @dataclass(frozen=True)
-class _Table:
-    headers: list[tuple[str, bool]]
-    """Words, and whether the column holds numbers."""
-    rows: list[list[tuple[str, bool]]]
+class _Shown:
+    """A card as the template takes it."""
+
+    card: Card
+    anchor: str
+    panels: list[_Panel]
+    alt: str
+    table: Table | None
     folded: bool
 
 
 def to_html(title: str, subtitle: str, cards: Sequence[Card], warnings: Sequence[str] = ()) -> str:
     """One page with script, style and data inside: it opens from a file and loads nothing from anywhere."""
-    drawn = [_panels(number, card) for number, card in enumerate(cards)]
-    charts = any(drawn)
+    return page(title, [Section(title, subtitle, cards, warnings)])
+
+
+def page(title: str, sections: Sequence[Section]) -> str:
+    """`to_html` of several answers, with a table of contents."""
+    shown = [[_shown(s, c, card, len(sections)) for c, card in enumerate(x.cards)] for s, x in enumerate(sections)]
+    charts = any(item.panels for items in shown for item in items)
     libraries, page_script = (bundle(), _text("page.js")) if charts else ("", "")
+    data = report_dict(title, sections, lambda s, c: [panel.id for panel in shown[s][c].panels])
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             title=title,
-            subtitle=subtitle,
-            warnings=list(warnings),
-            cards=[
-                {"card": card, "panels": shown, "table": _table(card)} for card, shown in zip(cards, drawn, strict=True)
-            ],
+            sections=list(zip(sections, shown, strict=True)),
             style=Markup(_text("page.css")),
             scripts=[Markup(s) for s in (libraries, page_script) if s],
-            themes=_inert({"light": config(LIGHT), "dark": config(DARK)}),
+            themes=Markup(inert({"light": config(LIGHT), "dark": config(DARK)})),
+            data=Markup(inert(data)),
             policy=_policy([s for s in (libraries, page_script) if s]),
             light=LIGHT,
             dark=DARK,
@@ -66,39 +79,40 @@ def to_html(title: str, subtitle: str, cards: Sequence[Card], warnings: Sequence
     )
 
 
-def _panels(number: int, card: Card) -> list[_Panel]:
-    if card.chart is None:
-        return []
-    specs = panels(card.chart)
-    return [_Panel(f"chart-{number}-{part}", _inert(spec), fluid(spec), len(specs)) for part, spec in enumerate(specs)]
-
-
-def _table(card: Card) -> _Table | None:
-    frame = card.table
-    if frame is None or not frame.width:
+def read_page(path: Path) -> tuple[str, list[Section]] | None:
+    """Title and sections of a page that isogloss wrote; None where the file is none, or of before cards were kept."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = _CARDS.search(text)
+    if found is None:
         return None
-    formats: list[Format] = [format_of(column, card.formats.get(column.name)) for column in frame]
-    numeric = [how != "text" for how in formats]
-    rows = [
-        [(cell(content, how), right) for content, how, right in zip(row, formats, numeric, strict=True)]
-        for row in frame.iter_rows()
+    try:
+        figures = {name: json.loads(spec) for name, spec in _FIGURES.findall(text)}
+        data = json.loads(found[1])
+        for section in data["sections"]:
+            for card in section["cards"]:
+                card["figures"] = [figures[name] for name in card["figures"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as broken:
+        raise InputError(f"the page is damaged: {broken!r}", where=str(path), hint="Write it again.") from None
+    return sections_of(data, str(path))
+
+
+def _shown(section: int, number: int, card: Card, sections: int) -> _Shown:
+    """Sections of one page may have cards of the same id."""
+    several = sections > 1
+    specs = [] if card.chart is None else panels(card.chart)
+    alt = alternative(card)
+    drawn = [
+        _Panel(
+            f"chart-{section}-{number}-{part}" if several else f"chart-{number}-{part}",
+            Markup(inert(spec)),
+            fluid(spec),
+            alt if len(specs) == 1 else f"{card.title}, {part + 1} of {len(specs)}: {described(spec)}",
+        )
+        for part, spec in enumerate(specs)
     ]
-    return _Table(list(zip(frame.columns, numeric, strict=True)), rows, folded=len(rows) > OPEN_ROWS)
-
-
-def _inert(value: Any) -> Markup:
-    """JSON that no HTML parser can take for markup."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's scalars as Python's."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+    table = table_of(card)
+    anchor = f"{section + 1}-{card.id}" if several else card.id
+    return _Shown(card, anchor, drawn, alt, table, table is not None and len(table.rows) > OPEN_ROWS)
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -106,7 +120,10 @@ def _policy(scripts: Sequence[str]) -> str:
     expressions, hence unsafe-eval; it styles its marks in place, hence unsafe-inline for style."""
     hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
     allowed = " ".join([*hashes, "'unsafe-eval'"]) if hashes else "'none'"
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 @cache

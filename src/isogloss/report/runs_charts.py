@@ -68,8 +68,7 @@ def _cells(both: pl.DataFrame) -> pl.DataFrame:
 
 def coverage_chart(found: Sequence[dict[str, Any]]) -> Any:
     """Runs over N and D with lines of equal compute; hollow ones are left out of a fit."""
-    N_range = widened([p["N"] for p in found], 1.6)
-    D_range = widened([p["D"] for p in found], 1.6)
+    N_range, D_range = (_around([p[axis] for p in found]) for axis in ("N", "D"))
     x = log_axis(alt.X, "N", "parameters N", N_range)
     y = log_axis(alt.Y, "D", "training tokens D", D_range)
     budgets = _budgets(N_range, D_range)
@@ -97,6 +96,11 @@ def coverage_chart(found: Sequence[dict[str, Any]]) -> Any:
     return alt.layer(*layers).properties(width="container", height=420)
 
 
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    """A range with room at its ends, and room for several ticks where the values are nearly one."""
+    return widened(values, 1.6 if max(values) > 2 * min(values) else 4)
+
+
 def _budgets(N_range: tuple[float, float], D_range: tuple[float, float], most: int = 6) -> list[float]:
     """Powers of ten of compute that cross the picture."""
     low, high = 6 * N_range[0] * D_range[0], 6 * N_range[1] * D_range[1]
@@ -111,10 +115,10 @@ def _top_end(C: float, N_range: tuple[float, float], D_range: tuple[float, float
     return {"N": C / (6 * D), "D": D, "said": flops(C)}
 
 
-def mixtures_chart(
+def pairs_chart(
     mixtures: dict[str, Any], alone: Mapping[str, int], order: Sequence[str], names: Mapping[str, str]
 ) -> Any:
-    """Pairs that were trained on together, a map; and how many languages the runs have."""
+    """Pairs that were trained on together, a map."""
     pairs = [
         {"one": names[a], "other": names[b], "runs": p["runs"], "said": _pair(p, names)}
         for p in mixtures["pairs"]
@@ -132,13 +136,18 @@ def mixtures_chart(
     x = alt.X("one:N", sort=sort, axis=alt.Axis(title=None, orient="top", labelAngle=-60, labelFontSize=small))
     y = alt.Y("other:N", sort=sort, axis=alt.Axis(title=None, labelFontSize=small))
     base = alt.Chart(rows(pairs)).encode(x=x, y=y, tooltip=alt.Tooltip("said:N", title=" "))
-    faint = alt.Opacity("runs:Q", scale=alt.Scale(type="sqrt", domain=[0, most], range=[0.1, 0.6]), legend=None)
+    # Where cells have no room for their number, a scale stands beside them.
+    legend = None if len(order) <= NUMBERED else alt.Legend(title="runs", values=_whole_ticks(most), format="d")
+    faint = alt.Opacity("runs:Q", scale=alt.Scale(type="sqrt", domain=[0, most], range=[0.1, 0.6]), legend=legend)
     layers = [base.mark_rect(style="plan").encode(opacity=faint)]
     if len(order) <= NUMBERED:
         layers.append(base.mark_text(style="ink", fontSize=11).encode(text="runs:Q"))
     title = alt.TitleParams("Runs that train on both", subtitle="diagonal: on one alone", frame="group")
-    heat = alt.layer(*layers).properties(width=wide * len(order), height=max(60, wide * len(order)), title=title)
-    return alt.hconcat(heat, _counts_chart(mixtures["by_languages"]))
+    return alt.layer(*layers).properties(width=wide * len(order), height=max(60, wide * len(order)), title=title)
+
+
+def _whole_ticks(most: int) -> list[int]:
+    return sorted({max(1, round(most * k / 4)) for k in (1, 2, 3, 4)})
 
 
 def _pair(pair: dict[str, Any], names: Mapping[str, str]) -> str:
@@ -146,7 +155,8 @@ def _pair(pair: dict[str, Any], names: Mapping[str, str]) -> str:
     return f"{one} and {other}: {count(pair['runs'], 'run')}, {pair['only_these']} of them on these two alone"
 
 
-def _counts_chart(by_languages: Mapping[str, int]) -> Any:
+def counts_chart(by_languages: Mapping[str, int]) -> Any:
+    """How many languages the runs have."""
     bars = [{"languages": n, "runs": runs} for n, runs in by_languages.items()]
     x = alt.X("languages:N", sort=list(by_languages), axis=alt.Axis(title="languages in the mixture", labelAngle=0))
     y = alt.Y("runs:Q", axis=alt.Axis(title="runs", tickCount=5, labelExpr=NUMBER_LABELS))

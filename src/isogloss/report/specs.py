@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from isogloss.report.theme import NUMBERS
@@ -11,15 +11,15 @@ from isogloss.report.theme import NUMBERS
 ROWS = ("hconcat", "concat")
 # These fix the size of their parts themselves: they cannot follow a container's width.
 FIXED = ("hconcat", "concat", "vconcat", "facet", "repeat")
+# Of a whole specification only; `usermeta` could tell vega-embed to show or load something else.
+_LOOK = ("config", "$schema", "usermeta")
 
 
 def spec_of(chart: Any) -> dict[str, Any]:
     """The chart's specification without its look, which the page or the picture gives."""
     # Validation takes most of a page's time and would only find mistakes of our own, which tests do.
-    spec = chart.to_dict(validate=False)
-    spec.pop("config", None)
-    spec.pop("$schema", None)
-    return spec
+    spec = dict(chart) if isinstance(chart, dict) else chart.to_dict(validate=False)
+    return {key: value for key, value in spec.items() if key not in _LOOK}
 
 
 def panels(chart: Any) -> list[dict[str, Any]]:
@@ -30,6 +30,15 @@ def panels(chart: Any) -> list[dict[str, Any]]:
         if key in spec and not ({"params", "data", "resolve"} & set(spec)):
             return [_roomy({**part, **_datasets(part, spec.get("datasets", {}))}) for part in spec[key]]
     return [_roomy(spec)]
+
+
+def joined(views: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Views that `panels` took apart, as one specification again."""
+    if len(views) == 1:
+        return views[0]
+    datasets = {name: data for view in views for name, data in view.get("datasets", {}).items()}
+    row = [{key: value for key, value in view.items() if key not in ("datasets", "padding")} for view in views]
+    return {"hconcat": row, **({"datasets": datasets} if datasets else {})}
 
 
 def _datasets(part: dict[str, Any], datasets: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Palette:
     """From the worst to the best through the neutral, which is near the page's own colour."""
     ramp: tuple[str, ...]
     """From little to much, each far from the page's own colour."""
+    warm_ink: str
+    """The second category's colour, as far from the page as text must be."""
 
 
 LIGHT = Palette(
@@ -37,7 +39,8 @@ LIGHT = Palette(
     grid="#e9ecef",
     categories=("#0072b2", "#d55e00", "#009e73", "#b8860b", "#b0578d", "#3f8fc4"),
     diverging=("#8f3a00", "#d55e00", "#f0b48a", "#f3f4f5", "#9ccbe6", "#2f86bd", "#004c78"),
-    ramp=("#e0a01b", "#d4604a", "#93397f", "#2d2a6e"),
+    ramp=("#bf8412", "#d4604a", "#93397f", "#2d2a6e"),
+    warm_ink="#b04c00",
 )
 DARK = Palette(
     background="#14171a",
@@ -48,6 +51,7 @@ DARK = Palette(
     categories=("#56b4e9", "#f28e4c", "#2fbf95", "#e6b93c", "#d992ba", "#9cc9ee"),
     diverging=("#ffb98a", "#e2772f", "#7d421d", "#262b30", "#1f4f6e", "#4a9ed0", "#a9dbf7"),
     ramp=("#6f78d8", "#b95fb0", "#f0825c", "#f7d774"),
+    warm_ink="#f28e4c",
 )
 
 
@@ -129,7 +133,7 @@ def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, An
             "outside": {"color": palette.muted, "opacity": 0.11},
             NUMBERS: {"color": palette.ink, "fontSize": 11.5, "align": "left", "dx": 6},
             "note": {"color": palette.muted, "fontSize": 11.5},
-            "warm-note": {"color": warm, "fontSize": 12, "fontWeight": 600},
+            "warm-note": {"color": palette.warm_ink, "fontSize": 12, "fontWeight": 600},
             "plan-note": {"color": accent, "fontSize": 12, "fontWeight": 600},
             # A halo in the page's colour keeps a label readable on top of lines.
             "halo": {"color": palette.background, "stroke": palette.background, "strokeWidth": 4},

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
+from isogloss.report.finding import MOST_ROWS, finder, first_or_found
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, log_axis, rows
+from isogloss.report.transfer_heatmap import BTS
 from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
 from isogloss.report.words import quantity
 from isogloss.transfer.matrix import RELATIONS, relations
@@ -18,72 +20,10 @@ if TYPE_CHECKING:
     from isogloss.transfer.pair import Per, Scores
     from isogloss.transfer.relatedness import Effects
 
-# Cells of fewer languages have room for their number.
-NUMBERED = 14
+# More dots would cover each other and make the page heavy.
+MOST_DOTS = 1500
 # Scores beyond are drawn at the edge: one hopeless pair would press all others together.
 SHOWN = (-2.0, 1.5)
-BTS = "score (BTS)"
-
-
-def heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
-    """Sources across, targets down; colours meet at the null; what was measured has an outline."""
-    targets = shown.targets()
-    sources = [c for c in shown.languages if any(r.source == c for r in shown.rows)]
-    names, size = shown.names, max(len(targets), len(sources))
-    reach = float(np.quantile([abs(r.bts) for r in shown.rows], 0.98)) or 1.0
-    cells = [
-        {
-            "target": names[r.target],
-            "source": names[r.source],
-            "bts": round(r.bts, 4),
-            "said": score(r.bts),
-            "interval": _interval(r, shown.level),
-            "kind": r.kind,
-            "model": with_interval(*r.model) if r.model else "",
-            "measured": r.measured,
-            "strong": abs(r.bts) > 0.45 * reach,
-        }
-        for r in shown.rows
-    ]
-    small = 10.5 if size <= 45 else 8 if size <= 80 else 6.5
-    # Cells keep their size: on a phone a large matrix scrolls, and its names stay readable.
-    wide, high = (46, 26) if size <= NUMBERED else (22, 17) if size <= 45 else (11, 11) if size <= 80 else (9, 9)
-    x = alt.X(
-        "source:N",
-        sort=[names[c] for c in sources],
-        axis=alt.Axis(title="source", orient="top", labelAngle=-60, labelFontSize=small, labelOverlap=size > 45),
-    )
-    y = alt.Y(
-        "target:N",
-        sort=[names[c] for c in targets],
-        axis=alt.Axis(title="target", labelFontSize=small, labelOverlap=True),
-    )
-    colour = alt.Color(
-        "bts:Q",
-        # The default interpolation would pass from orange to blue by way of pink.
-        scale=alt.Scale(domain=[-reach, reach], domainMid=0, range="diverging", interpolate="rgb", clamp=True),  # type: ignore[arg-type]
-        legend=alt.Legend(
-            title=f"{BTS}: harms below 0, helps above",
-            titleLimit=400,
-            gradientLength=240,
-            format="+.1f",
-            tickCount=5,
-        ),
-    )
-    fields = [("target", "target"), ("source", "source"), ("said", BTS), ("interval", "interval"), ("kind", "kind")]
-    if any(r.model for r in shown.rows):
-        fields.append(("model", "our model"))
-    tip = [alt.Tooltip(f"{field}:N", title=words) for field, words in fields]
-    base = alt.Chart(rows(cells)).encode(x=x, y=y, tooltip=tip)
-    layers = [base.mark_rect().encode(color=colour)]
-    if 0 < len(shown.measured) < len(shown.rows):
-        outlined = alt.Chart(rows([c for c in cells if c["measured"]])).encode(x=x, y=y, tooltip=tip)
-        layers.append(outlined.mark_rect(style="outline", fillOpacity=0))
-    if size <= NUMBERED:
-        for style, test in (("ink", "!datum.strong"), ("inverse", "datum.strong")):
-            layers.append(base.transform_filter(test).mark_text(style=style, fontSize=10.5).encode(text="said:N"))
-    told = alt.TitleParams(title, subtitle=subtitle.split("\n"), frame="group", subtitlePadding=4)
-    return alt.layer(*layers).properties(width=wide * len(sources), height=high * len(targets), title=told)
 
 
 def symmetry_chart(shown: Shown, pairs: Sequence[tuple[PairRow, PairRow]]) -> Any:
@@ -104,7 +44,7 @@ def symmetry_chart(shown: Shown, pairs: Sequence[tuple[PairRow, PairRow]]) -> An
             "fro": f"{shown.names[b.source]} → {shown.names[b.target]}: {b.said}",
             "is": "measured both ways" if a.measured and b.measured else "predicted",
         }
-        for a, b in pairs
+        for a, b in _thinned(pairs)
     ]
     values = [v for d in dots for v in (d["there"], d["back"])]
     domain = [min(values) - 0.05, max(0.0, *values) + 0.05]
@@ -124,9 +64,14 @@ def symmetry_chart(shown: Shown, pairs: Sequence[tuple[PairRow, PairRow]]) -> An
 
 
 def helpers_chart(shown: Shown, targets: Sequence[str], most: int) -> Any:
-    """For every target its best sources: dots with intervals, the best one named."""
-    dots = []
-    for code in targets:
+    """For every target its best sources: dots with intervals, the best one named.
+
+    Of many targets those that are helped most are drawn, and those that the reader asks for.
+    """
+    dots, many = [], len(targets) > MOST_ROWS
+    if many:
+        targets = sorted(targets, key=lambda code: -shown.of_target(code)[0].bts)
+    for place, code in enumerate(targets):
         for rank, r in enumerate(shown.of_target(code)[:most]):
             low, high = r.span or (r.bts, r.bts)
             dots.append(
@@ -140,6 +85,7 @@ def helpers_chart(shown: Shown, targets: Sequence[str], most: int) -> Any:
                     "model": with_interval(*r.model) if r.model else "",
                     "kind": r.kind,
                     "rank": "best" if rank == 0 else "next best",
+                    "place": place,
                 }
             )
     values = [v for d in dots for v in (d["low"], d["high"], d["bts"])]
@@ -158,15 +104,21 @@ def helpers_chart(shown: Shown, targets: Sequence[str], most: int) -> Any:
     zero = alt.Chart(rows([{"bts": 0.0}])).mark_rule(style="guide").encode(x=x)
     spans = alt.Chart(rows(best)).mark_rule(style="plan", strokeWidth=2, opacity=0.45)
     spans = spans.encode(x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", y=y)
-    size = alt.condition("datum.rank == 'best'", alt.value(70), alt.value(26))
-    points = alt.Chart(rows(dots)).mark_point(opacity=0.9).encode(x=x, y=y, color=colour, size=size, tooltip=tip)
+    # The best last, on top: a mixture of both colours would look like a third.
+    others = alt.Chart(rows([d for d in dots if d["rank"] != "best"])).mark_point(size=26, opacity=1)
+    others = others.encode(x=x, y=y, color=colour, tooltip=tip)
+    points = alt.Chart(rows(best)).mark_point(size=70, opacity=1).encode(x=x, y=y, color=colour, tooltip=tip)
     named = (
         alt.Chart(rows(best))
         .mark_text(style=NUMBERS, baseline="middle")
         .encode(y=y, x=alt.value("width"), text="source:N")
     )
+    layers = [spans, others, points, named]
+    if many:
+        layers = [first_or_found(layer, "target") for layer in layers]
+        return alt.layer(zero, *layers).add_params(finder()).properties(width="container", height=alt.Step(20))
     step = 20 if len(targets) <= 45 else 13
-    return alt.layer(zero, spans, points, named).properties(width="container", height=step * len(targets))
+    return alt.layer(zero, *layers).properties(width="container", height=step * len(targets))
 
 
 def relations_chart(shown: Shown) -> Any:
@@ -174,21 +126,24 @@ def relations_chart(shown: Shown) -> Any:
     place = {code: i for i, code in enumerate(shown.languages)}
     relation = relations(shown.languages)
     rng = np.random.default_rng(0)
+    mine: dict[str, list[PairRow]] = {}
+    for r in shown.rows:
+        mine.setdefault(RELATIONS[relation[place[r.target], place[r.source]]], []).append(r)
+    names = [name for name in reversed(RELATIONS) if name in mine]
     dots = [
         {
-            "relation": RELATIONS[relation[place[r.target], place[r.source]]],
+            "relation": name,
             "bts": _clip(r.bts),
             "said": f"{shown.names[r.source]} → {shown.names[r.target]}: {r.said}",
             "jitter": float(rng.uniform(-1, 1)),
         }
-        for r in shown.rows
-    ]
-    names = [name for name in reversed(RELATIONS) if any(d["relation"] == name for d in dots)]
-    means = [
-        {"relation": name, "bts": float(np.mean(mine)), "text": f"{score(float(np.mean(mine)))} ({len(mine):,})"}
         for name in names
-        if (mine := [d["bts"] for d in dots if d["relation"] == name])
+        for r in _thinned(mine[name])
     ]
+    means = []
+    for name in names:
+        mean = float(np.mean([_clip(r.bts) for r in mine[name]]))
+        means.append({"relation": name, "bts": mean, "text": f"{score(mean)} ({len(mine[name]):,})"})
     values = [d["bts"] for d in dots]
     y = alt.Y("relation:N", sort=names, axis=alt.Axis(title=None, labelLimit=210))
     scale = alt.Scale(domain=[min(values) - 0.05, max(values) + 0.05], nice=False)
@@ -273,10 +228,11 @@ def suggestions_chart(left: Sequence[float], names: Sequence[str]) -> Any:
     return alt.layer(bars, text).properties(width="container", height=24 * len(steps))
 
 
-def _interval(row: PairRow, level: float) -> str:
-    if row.low is None or row.high is None:
-        return "not known"
-    return f"{score(row.low)} to {score(row.high)} ({level:.0%})"
+def _thinned(items: Sequence[Any], most: int = MOST_DOTS) -> list[Any]:
+    """Evenly chosen items, where there are too many to draw."""
+    if len(items) <= most:
+        return list(items)
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, most).astype(int))]
 
 
 def _clip(value: float) -> float:

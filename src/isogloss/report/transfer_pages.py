@@ -38,6 +38,7 @@ CAVEATS = (
     "The paper calls the scores normalised and does not say how.",
 )
 SUGGESTED = 10
+MOST_SUGGESTED = 150
 
 
 def matrix_cards(matrix: TransferMatrix, *, source: str, order: Order = "family", seed: int = 0) -> list[Card]:
@@ -56,6 +57,12 @@ def matrix_cards(matrix: TransferMatrix, *, source: str, order: Order = "family"
     ]
 
 
+def scores_cards(matrix: TransferMatrix) -> list[Card]:
+    """The scores alone, at once: neither a model nor tests of them."""
+    shown = shown_matrix(matrix, language_order(matrix))
+    return [heatmap_card(shown, origin="Scores as they are"), helpers_card(shown), symmetry_card(shown)]
+
+
 def prediction_cards(
     found: Prediction, evidence: TransferMatrix, *, source: str, judged: Validation | None = None
 ) -> list[Card]:
@@ -67,7 +74,16 @@ def prediction_cards(
     origin = f"Predicted from {int(usable(evidence, 0.0).sum()):,} measured scores" + (
         "" if source == PUBLISHED else f", of {source} and ATLAS's figure C.2"
     )
-    next_runs = suggestions_card(suggest(found, count=SUGGESTED), "all these scores")
+    if len(found.languages) > MOST_SUGGESTED:
+        # The gain of each pair is weighed against all others: of 400 languages that takes many minutes.
+        next_runs = Card(
+            "suggestions",
+            "What to measure next",
+            f"Not computed for more than {MOST_SUGGESTED} languages: give `isogloss transfer suggest` those that matter "
+            "most (--languages).",
+        )
+    else:
+        next_runs = suggestions_card(suggest(found, count=SUGGESTED), "all these scores")
     judgement = [validation_card(judged)] if judged else []
     # Predictions were made with script and family: to test these on them would go in a circle.
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,12 +62,23 @@ class Shown:
 
     def of_target(self, code: str) -> list[PairRow]:
         """The target's sources, the most helpful first; the model parts scores that are printed alike."""
-        mine = (r for r in self.rows if r.target == code)
-        return sorted(mine, key=lambda r: (-r.bts, -r.model[0] if r.model else 0.0))
+        return self._ranked.get(code, [])
+
+    @cached_property
+    def _ranked(self) -> dict[str, list[PairRow]]:
+        mine: dict[str, list[PairRow]] = {}
+        for row in self.rows:
+            mine.setdefault(row.target, []).append(row)
+        for found in mine.values():
+            found.sort(key=lambda r: (-r.bts, -r.model[0] if r.model else 0.0))
+        return mine
 
     def targets(self) -> list[str]:
-        with_score = {r.target for r in self.rows}
-        return [code for code in self.languages if code in with_score]
+        return [code for code in self.languages if code in self._ranked]
+
+    def sources(self) -> list[str]:
+        giving = {r.source for r in self.rows}
+        return [code for code in self.languages if code in giving]
 
     def at(self) -> dict[tuple[str, str], PairRow]:
         return {(r.target, r.source): r for r in self.rows}

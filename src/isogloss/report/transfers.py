@@ -11,14 +11,16 @@ from scipy import stats
 
 from isogloss import languages as _languages
 from isogloss.report.card import Card
+from isogloss.report.finding import FIRST_ROWS, MOST_ROWS
 from isogloss.report.transfer_charts import (
+    MOST_DOTS,
     effects_chart,
-    heatmap,
     helpers_chart,
     relations_chart,
     suggestions_chart,
     symmetry_chart,
 )
+from isogloss.report.transfer_heatmap import MOST_CELLS, family_heatmap, heatmap
 from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
 from isogloss.report.words import NOTHING, count, flops, language_names, listed, percent
 
@@ -40,8 +42,22 @@ def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> C
     worst = min(shown.rows, key=lambda r: r.bts)
     measured = len(shown.measured)
     kinds = {r.kind for r in shown.rows}
-    how = f"all {kinds.pop()}" if len(kinds) == 1 else f"{measured:,} measured (outlined)"
+    many = len(shown.languages) > MOST_CELLS
+    outlined = "" if many else " (outlined)"
+    how = f"all {kinds.pop()}" if len(kinds) == 1 else f"{measured:,} measured{outlined}"
     title = f"{count(len(shown.rows), 'score')} among {count(len(shown.languages), 'language')}, {how}"
+    told = "\n".join([origin, *caveats])
+    notes = [
+        "BTS is 2 − D_bi/D_mono, with D the tokens to the same loss: 0 where half of the tokens in the other "
+        "language neither help nor harm, 1 where they are worth as much as the target's own (arXiv:2510.22037)."
+    ]
+    if many:
+        notes.append(
+            f"More than {MOST_CELLS} languages: cells are means over the pairs of two families, of a language with "
+            "itself left out. The helpers below are of single languages."
+        )
+    elif any(r.low is not None for r in shown.rows):
+        notes.append("Scores of the model have the interval that is shown on hover.")
     return Card(
         id="matrix",
         title="Which language helps which",
@@ -49,16 +65,9 @@ def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> C
         f"the worst {_pair(shown, worst)}."
         if len(shown.rows) > 1
         else f"{_pair(shown, best)}.",
-        chart=heatmap(shown, title=title, subtitle="\n".join([origin, *caveats])),
-        notes=(
-            "BTS is 2 − D_bi/D_mono, with D the tokens to the same loss: 0 where half of the tokens in the other "
-            "language neither help nor harm, 1 where they are worth as much as the target's own (arXiv:2510.22037).",
-            *(
-                ("Scores of the model have the interval that is shown on hover.",)
-                if any(r.low is not None for r in shown.rows)
-                else ()
-            ),
-        ),
+        chart=family_heatmap(shown, title=title, subtitle=told) if many else heatmap(shown, title, told),
+        notes=tuple(notes),
+        evidence=f"{title}. {origin}.",
     )
 
 
@@ -96,15 +105,25 @@ def helpers_card(shown: Shown) -> Card:
             else f"The best {TABLE_HELPERS} sources and their scores, with {shown.level:.0%} intervals."
             if spans
             else "These scores have no intervals.",
+            *(
+                [f"Drawn: the {FIRST_ROWS} targets that are helped most, or those whose name you type."]
+                if len(targets) > MOST_ROWS
+                else []
+            ),
         ),
+        evidence=f"{count(len(shown.rows), 'score')}, {len(shown.measured):,} of them measured; names at the right are "
+        "the best sources.",
     )
 
 
 def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
     """How helpful each language is, and how receptive; how often it is among a target's `top` sources."""
     names, codes = shown.names, list(shown.languages)
-    given = {c: [r.bts for r in shown.rows if r.source == c] for c in codes}
-    taken = {c: [r.bts for r in shown.rows if r.target == c] for c in codes}
+    given: dict[str, list[float]] = {c: [] for c in codes}
+    taken: dict[str, list[float]] = {c: [] for c in codes}
+    for r in shown.rows:
+        given[r.source].append(r.bts)
+        taken[r.target].append(r.bts)
     both = [c for c in codes if given[c] and taken[c]]
     ranked = sorted((c for c in codes if given[c]), key=lambda c: -np.mean(given[c]))
     spread = [float(np.std([np.mean(side[c]) for c in both])) if len(both) > 1 else 0.0 for side in (taken, given)]
@@ -174,6 +193,8 @@ def symmetry_card(shown: Shown) -> Card:
         f"rank correlation of the two directions is {score(rho).lstrip('+')}. {more}, by {abs(gap):.2f} on average.",
         chart=symmetry_chart(shown, pairs),
         notes=("One dot per two languages. Dots of scores printed to one decimal are moved apart a little.",),
+        evidence=f"{count(len(pairs), 'pair')} with scores both ways"
+        + (f"; {MOST_DOTS:,} of them are drawn." if len(pairs) > MOST_DOTS else "."),
     )
 
 
@@ -218,6 +239,7 @@ def effects_card(shown: Shown, found: Effects | str) -> Card:
             "permutations of the languages. A test that takes pairs for independent finds far too much.",
             "Ticks are plain means of each relation, with the number of pairs.",
         ),
+        evidence=f"{found.pairs:,} scores of {found.languages} languages; bars hold {found.level:.0%} intervals.",
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
 from isogloss.errors import InputError
-from isogloss.runs.columns import BY_NAME, Naming
+from isogloss.runs.columns import BY_NAME, SHARE, Naming, meaning
 from isogloss.runs.numbers import describe
-from isogloss.runs.table import LeftOut, check_rows_left, leave_out
+from isogloss.runs.table import LeftOut, check_rows_left, find_column, keep, leave_out
+from isogloss.runs.where import Condition
 from isogloss.runs.wide import ORIGIN
 
 
@@ -67,6 +68,22 @@ class Draft:
             self.left_out += leave_out(self.frame.filter(rows), reason)
             self.frame = self.frame.filter(~rows)
             check_rows_left(self.frame, reason, self.source)
+
+    def keep_where(self, conditions: Iterable[Condition]) -> list[Condition]:
+        """Filter rows. Conditions on columns that only the finished table has are given back for later."""
+        late: list[Condition] = []
+        for condition in conditions:
+            name = self.naming.names.get(condition.column, condition.column)
+            derived = (name.startswith(SHARE) and "mixture" in self) or (meaning(name) == "tokens" and "flops" in self)
+            try:
+                column = find_column(name, self.frame.columns, source=self.source)
+            except InputError:
+                if not derived:
+                    raise
+                late.append(condition)
+                continue
+            self.drop(~keep(self[column], column, condition), condition.reason)
+        return late
 
     def refuse(self, bad: pl.Series, column: str, wanted: str) -> None:
         """Raise for the first bad cell of a column, if there is one."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isogloss.display import Shown
 from isogloss.runs.columns import SHARE, UNIQUE
 from isogloss.runs.enough import Design, Need, needs
 from isogloss.runs.lint import Finding, LintReport, lint, lint_runs
@@ -26,7 +27,7 @@ TRACE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Overview:
+class Overview(Shown):
     """Frames of one loss unit.
 
     `runs`: a row per run: run, status, read (a fit reads something of it), N, D (its last point, tokens), points.

@@ -17,8 +17,8 @@ from isogloss.runs.numbers import tidy_text, typed
 from isogloss.runs.shares import Mixtures, find_mixture_columns, names_in_mixture
 from isogloss.runs.source import load
 from isogloss.runs.study_table import is_study, load_study
-from isogloss.runs.table import RunTable, check_rows_left, find_column, keep
-from isogloss.runs.where import Condition, parse_condition
+from isogloss.runs.table import RunTable, check_rows_left
+from isogloss.runs.where import parse_condition
 from isogloss.runs.wide import ORIGIN, WideLosses, find_wide_losses, melt
 from isogloss.stores import local, shown
 from isogloss.units import LossUnit, loss_unit
@@ -59,7 +59,7 @@ def read_runs(
         _leave_out_other_phases(draft)
     _melt(draft, wide)
     names = _name_languages(draft)
-    late = _apply(conditions, draft)
+    late = draft.keep_where(conditions)
     _leave_out_unfinished(draft)
     settled = settle_unit(draft, wide, asked)
     mixtures = take_mixtures(draft, names)
@@ -97,7 +97,7 @@ def _open(
         what = f"has the mixture twice, as {draft.own('mixture')!r} and as columns like {shares[0]!r}"
         raise InputError(what, where=name, hint="Keep one or the other, or rename what is no share.")
     if not wide.columns and "loss" not in draft:
-        raise _no_loss(list(raw.columns), name)
+        raise no_loss(list(raw.columns), name)
     return draft, wide
 
 
@@ -111,7 +111,7 @@ def _leave_out_other_phases(draft: Draft) -> None:
         draft.drop(draft["lr_phase"] == phase, f"lr_phase {phase}: not a finished model")
 
 
-def _no_loss(columns: list[str], source: str) -> InputError:
+def no_loss(columns: list[str], source: str) -> InputError:
     close = [c for c in columns if suggest(c, accepted_names("loss")) or "loss" in c.casefold()]
     hint = f"Is it {' or '.join(map(repr, close))}? Say columns={{'loss': {close[0]!r}}}. " if close else ""
     hint += f"Accepted: {', '.join(accepted_names('loss'))}, eval/<language>/loss."
@@ -160,23 +160,6 @@ def _name_languages(draft: Draft) -> Names:
         draft.set(draft["target"].replace(names.languages))
     draft.rename({c: prefix + names[c.removeprefix(prefix)] for c, prefix in wide.items()})
     return names
-
-
-def _apply(conditions: list[Condition], draft: Draft) -> list[Condition]:
-    """Filter rows. Conditions on columns that only the finished table has are given back for later."""
-    late: list[Condition] = []
-    for condition in conditions:
-        name = draft.naming.names.get(condition.column, condition.column)
-        derived = (name.startswith(SHARE) and "mixture" in draft) or (meaning(name) == "tokens" and "flops" in draft)
-        try:
-            column = find_column(name, draft.frame.columns, source=draft.source)
-        except InputError:
-            if not derived:
-                raise
-            late.append(condition)
-            continue
-        draft.drop(~keep(draft[column], column, condition), condition.reason)
-    return late
 
 
 def _leave_out_unfinished(draft: Draft) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from scipy import special
 
+from isogloss.display import Shown
 from isogloss.errors import InputError
 from isogloss.fitting import Fit, LanguageFits
 from isogloss.fitting.intervals import JOINT
@@ -43,7 +44,7 @@ BOUNDS = next((c.lower, c.upper) for c in Atlas.coefficients if c.name == "tau")
 
 
 @dataclass(frozen=True, eq=False)
-class FittedTransfer:
+class FittedTransfer(Shown):
     """Weights tau of P pairs, `(P,)` each: of the fit alone, of the prediction alone, and of both.
 
     The combined value is the mode of log(1 + tau). Without a prediction it is the fit's own.

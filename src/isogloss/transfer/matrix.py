@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from isogloss import languages as _languages
+from isogloss.display import Shown
 from isogloss.errors import InputError, unknown_name
 from isogloss.transfer.scores import weight_from_score
 
@@ -51,7 +52,7 @@ class TopSources:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferMatrix:
+class TransferMatrix(Shown):
     """Bilingual transfer scores by canonical language code: 0 neutral, positive where the source helps."""
 
     languages: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isogloss.display import Shown
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs import RunTable, read_runs
 from isogloss.runs.columns import meaning
@@ -30,7 +31,7 @@ Where = Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredTransfer:
+class MeasuredTransfer(Shown):
     """Measured pairs, and the candidates that were refused; `problems` says by run why runs are unusable.
 
     Scores: BTS is 0, tau 0 and D_mono/D_bi 0.5 where the source neither helps nor harms.

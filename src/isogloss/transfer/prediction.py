@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from isogloss import languages as _languages
+from isogloss.display import Shown
 from isogloss.errors import InputError
 from isogloss.transfer.effects_model import NEUTRAL, Observed, Posterior, fit_effects
 from isogloss.transfer.matrix import TransferMatrix, Weights
@@ -27,7 +28,7 @@ FEWEST_SCORES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Shown):
     """Scores (BTS) `(K, K)` by target and source, NaN on the diagonal: of what a repetition without noise would give.
 
     A measured cell has an estimate too: its score, moved towards the model by as much as its error allows. `low` and

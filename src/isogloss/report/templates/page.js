@@ -26,10 +26,24 @@
         downloadFileName: source.dataset.name,
         actions: { export: { svg: true, png: true }, source: false, compiled: false, editor: false },
       }).then(
-        (result) => views.set(panel, result),
+        (result) => { views.set(panel, result); named(panel); },
         (error) => { panel.textContent = `This chart cannot be drawn: ${error.message}`; },
       );
     }
+  }
+
+  // The name goes to the drawing itself, so that the menu beside it can still be reached.
+  function named(panel) {
+    const drawing = panel.querySelector("svg.marks");
+    const words = panel.dataset.words ?? panel.getAttribute("aria-label");
+    panel.dataset.words = words;
+    panel.removeAttribute("role");
+    panel.removeAttribute("aria-label");
+    drawing?.setAttribute("role", "img");
+    drawing?.removeAttribute("aria-roledescription");
+    drawing?.setAttribute("aria-label", words);
+    const menu = panel.querySelector("summary");
+    menu?.setAttribute("aria-label", "Save this figure");
   }
 
   const current = () => (dark.matches ? "dark" : "light");

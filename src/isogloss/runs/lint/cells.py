@@ -11,7 +11,15 @@ import polars as pl
 from isogloss.errors import InputError
 from isogloss.runs.columns import BY_NAME, COLUMNS, SHARE, UNIQUE, Domain, unit_in_name
 from isogloss.runs.draft import Draft
-from isogloss.runs.lint.codes import MIXTURE_UNREADABLE, ODD_SCALE, OUT_OF_RANGE, UNKNOWN_UNIT, UNREADABLE
+from isogloss.runs.lint.codes import (
+    MIXTURE_UNREADABLE,
+    ODD_SCALE,
+    OUT_OF_RANGE,
+    UNIT_UNSAID,
+    UNKNOWN_UNIT,
+    UNREADABLE,
+    ZERO_TOKENS,
+)
 from isogloss.runs.lint.lenient import Reading
 from isogloss.runs.lint.sheet import NEVER_RAN, STOPPED, Sheet, with_numbers
 from isogloss.runs.names import Names, name_notes
@@ -21,15 +29,19 @@ from isogloss.units import LossUnit, loss_unit
 
 # A count this small beside a column whose median is a million or more was written in millions or billions.
 SMALL, LARGE = 1e4, 1e6
+# Medians of nats per token are above this, in tables of language models; of bits or nats per byte, below.
+LOW = 1.2
 
 
 def finish(reading: Reading, unit: LossUnit | None) -> Sheet:
     draft = reading.draft
     _status(draft)
-    settled = _unit(reading, unit)
-    if "mixture" in draft:
-        _mixture(reading)
+    said = _said_unit(reading, unit)
+    unsaid = said is None and "unit" not in draft
+    settled = _unit(reading, said)
     unread: dict[str, pl.Series] = {}
+    if "mixture" in draft:
+        unread["mixture"] = _mixture(reading)
     for column in COLUMNS:
         if column.name not in draft:
             continue
@@ -46,6 +58,8 @@ def finish(reading: Reading, unit: LossUnit | None) -> Sheet:
     _ghosts(draft)
     odd = _odd_scale(reading)
     unread |= {c: unread[c] | odd[c] for c in odd if c in unread}
+    if unsaid:
+        _unsaid(reading)
     sheet = Sheet(draft.frame, draft.source, settled, (), unread, _own(draft))
     # Rows that are left out by their status, or of runs that never ran, may hold anything.
     judged = pl.Series(sheet.used & ~sheet.ghost)
@@ -105,14 +119,26 @@ def _ghosts(draft: Draft) -> None:
     draft.set((said | (never & draft["used"])).alias("ghost"))
 
 
-def _unit(reading: Reading, asked: LossUnit | None) -> LossUnit:
-    """A unit for every row: of the unit column, of the loss column's name, as asked, or nats/token."""
+def _said_unit(reading: Reading, asked: LossUnit | None) -> LossUnit | None:
+    """The unit that the loss column's name says, or that was asked for."""
+    column = next(iter(reading.wide.columns), reading.draft.own("loss"))
+    return reading.wide.stated_unit or unit_in_name(column) or asked
+
+
+def _unsaid(reading: Reading) -> None:
+    """Losses per token that are as low as those per byte."""
+    median = reading.draft["loss"].drop_nans().median()
+    if isinstance(median, float) and 0 < median < LOW:
+        text = f"no unit is given, and half of the losses are below {median:.2f}: are they nats per token?"
+        reading.table.append(UNIT_UNSAID.of_table(text))
+
+
+def _unit(reading: Reading, said: LossUnit | None) -> LossUnit:
+    """A unit for every row: of the unit column, or as said, or nats/token."""
     draft = reading.draft
-    column = next(iter(reading.wide.columns), draft.own("loss"))
-    named = reading.wide.stated_unit or unit_in_name(column)
-    default: LossUnit = named or asked or "nats/token"
+    default: LossUnit = said or "nats/token"
     if "unit" not in draft:
-        if not (named or asked):
+        if not said:
             draft.notes.append("no unit is given for the loss; taken as nats/token.")
         draft.set(pl.Series("unit", [default] * draft.frame.height, dtype=pl.String))
         return default
@@ -131,14 +157,14 @@ def _unit(reading: Reading, asked: LossUnit | None) -> LossUnit:
     return counts["unit"][0] if counts.height else default
 
 
-def _mixture(reading: Reading) -> None:
-    """Share columns from JSON objects, as they are: percent and sums are judged later."""
+def _mixture(reading: Reading) -> pl.Series:
+    """Share columns from JSON objects, as they are: percent and sums are judged later. Gives which are none."""
     draft, names = reading.draft, reading.names
     cells = draft.take("mixture")
     if isinstance(cells.dtype, pl.Struct):
         wide = cells.struct.unnest()
         draft.set(*(wide[c].cast(pl.Float64, strict=False).alias(SHARE + names[c.strip()]) for c in wide.columns))
-        return
+        return cells.is_null() & False
     cells = cells.cast(pl.String, strict=False)
     parsed: dict[str, dict[str, float]] = {}
     for text in cells.drop_nulls().unique(maintain_order=True):
@@ -149,9 +175,9 @@ def _mixture(reading: Reading) -> None:
         shares = {text: mixture.get(name, 0.0) for text, mixture in parsed.items()}
         draft.set(cells.replace_strict(shares, default=None, return_dtype=pl.Float64).alias(SHARE + name))
     broken = cells.is_not_null() & ~cells.is_in(list(parsed))
-    reading.mark(
-        MIXTURE_UNREADABLE, "mixture", broken, "{rows} whose mixture is no JSON object of names and fractions."
-    )
+    text = "{rows} whose mixture is no JSON object of fractions by name, each language once" + _example(cells, broken)
+    reading.mark(MIXTURE_UNREADABLE, "mixture", broken, text)
+    return broken
 
 
 def parsed_mixture(text: str, names: Names) -> dict[str, float] | None:
@@ -180,7 +206,12 @@ def _numbers(reading: Reading, name: str) -> pl.Series:
         bad = ~numbers.is_finite().fill_null(True)
     else:
         bad = outside(numbers, domain)
-    reading.mark(OUT_OF_RANGE, name, bad, "{rows} whose {column} is not " + _wanted(domain) + _example(cells, bad))
+    told = bad
+    if name == "tokens":
+        zero = (numbers == 0).fill_null(False)
+        reading.mark(ZERO_TOKENS, name, zero, "{rows} whose {column} are zero.")
+        told = bad & ~zero
+    reading.mark(OUT_OF_RANGE, name, told, "{rows} whose {column} is not " + _wanted(domain) + _example(cells, told))
     draft.set(pl.select(pl.when(bad).then(None).otherwise(numbers).alias(name)).to_series())
     return unread | bad
 

@@ -30,7 +30,7 @@ class Edited:
         new = rows - self.dropped
         if new:
             at = self.frame.filter(pl.col("row").is_in(sorted(new)))
-            self._note(at, pl.lit(""), pl.lit(""), pl.lit(DROPPED), code)
+            self._note(at, "", pl.lit(""), pl.lit(DROPPED), code)
             self.dropped |= new
 
     def set(self, column: str, which: pl.Series, values: pl.Series, code: Code) -> None:
@@ -50,27 +50,34 @@ class Edited:
         result = pl.select(pl.when(which).then(new).otherwise(old).alias(column)).to_series()
         which &= result.ne_missing(old)
         shown = pl.DataFrame({"was": _text(old), "now": _text(result)}).filter(which)
-        self._note(self.frame.filter(which), pl.lit(column), shown["was"], shown["now"], code)
+        self._note(self.frame.filter(which), column, shown["was"], shown["now"], code)
         self.frame = self.frame.with_columns(result)
 
-    def _note(self, at: pl.DataFrame, column: pl.Expr, was: pl.Expr | pl.Series, now: pl.Expr | pl.Series, code: Code):
+    def _note(self, at: pl.DataFrame, column: str, was: pl.Expr | pl.Series, now: pl.Expr | pl.Series, code: Code):
         if at.is_empty():
             return
-        run = pl.col(self.run_id).cast(pl.String) if self.run_id else pl.lit(None, pl.String)
-        self.log.append(
-            at.select(
-                pl.lit(self.name).alias("table"),
-                pl.col("row").cast(pl.Int64),
-                run.alias("run_id"),
-                column.alias("column"),
-                (was if isinstance(was, pl.Expr) else pl.lit(was)).alias("was"),
-                (now if isinstance(now, pl.Expr) else pl.lit(now)).alias("now"),
-                pl.lit(code.name).alias("code"),
-            )
-        )
+        at = at.with_columns(run_id=pl.col(self.run_id) if self.run_id else pl.lit(None, pl.String))
+        self.log.append(change(self.name, at, column, _shown(was), _shown(now), pl.lit(code.name)))
 
     def kept(self) -> pl.DataFrame:
         return self.frame.filter(~pl.col("row").is_in(sorted(self.dropped))).drop("row")
+
+
+def change(table: str, at: pl.DataFrame, column: str, was: pl.Expr, now: pl.Expr, code: pl.Expr) -> pl.DataFrame:
+    """Lines of the record, one for each row of `at`, which has `row` and `run_id`."""
+    return at.select(
+        pl.lit(table).alias("table"),
+        pl.col("row").cast(pl.Int64),
+        pl.col("run_id").cast(pl.String),
+        pl.lit(column).alias("column"),
+        was.alias("was"),
+        now.alias("now"),
+        code.alias("code"),
+    )
+
+
+def _shown(values: pl.Expr | pl.Series) -> pl.Expr:
+    return values if isinstance(values, pl.Expr) else pl.lit(values)
 
 
 def _text(values: pl.Series) -> pl.Series:
@@ -79,9 +86,11 @@ def _text(values: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
-    """`tables` by file name, `changes` a row per cell or dropped row, `columns` the columns that have another name."""
+    """`tables` by file name, those of many rows still in their file; `rows` of each; `changes` a row per cell or
+    dropped row; `columns` the columns that have another name."""
 
-    tables: Mapping[str, pl.DataFrame]
+    tables: Mapping[str, pl.DataFrame | pl.LazyFrame]
+    rows: Mapping[str, int]
     changes: pl.DataFrame
     columns: Mapping[str, str]
 
@@ -98,4 +107,12 @@ class Fixed:
 def gathered(tables: list[Edited], columns: Mapping[str, str]) -> Fixed:
     logs = [log for table in tables for log in table.log]
     changes = pl.concat(logs) if logs else pl.DataFrame(schema=SCHEMA)
-    return Fixed({t.name: t.kept() for t in tables}, changes.select(list(SCHEMA)), columns)
+    kept = {t.name: t.kept() for t in tables}
+    rows = {name: table.height for name, table in kept.items()}
+    return Fixed(kept, rows, changes.select(list(SCHEMA)), columns)
+
+
+def with_table(fixed: Fixed, name: str, table: pl.LazyFrame, rows: int, log: list[pl.DataFrame]) -> Fixed:
+    """The same with one table more."""
+    changes = pl.concat([fixed.changes, *(lines.select(list(SCHEMA)) for lines in log)])
+    return Fixed({**fixed.tables, name: table}, {**fixed.rows, name: rows}, changes, fixed.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from isogloss.runs.lint import comparisons, compute, curves, losses, mixtures, sizes, status
+from isogloss.runs.lint import comparisons, compute, curves, losses, mixtures, other_unit, scales, sizes, status
 from isogloss.runs.lint.finding import Finding, Found, Gathered
 from isogloss.runs.lint.sheet import Sheet, sheet_of
 from isogloss.runs.table import RunTable
@@ -15,13 +15,17 @@ CHECKS: tuple[Check, ...] = (
     *status.CHECKS,
     *sizes.CHECKS,
     *compute.CHECKS,
+    *scales.CHECKS,
     *mixtures.CHECKS,
     *comparisons.CHECKS,
     *losses.CHECKS,
+    *other_unit.CHECKS,
     *curves.CHECKS,
 )
 
-BETWEEN_RUNS: frozenset[Check] = frozenset({*status.BETWEEN_RUNS, *comparisons.BETWEEN_RUNS, *losses.BETWEEN_RUNS})
+BETWEEN_RUNS: frozenset[Check] = frozenset(
+    {*status.BETWEEN_RUNS, *comparisons.BETWEEN_RUNS, *losses.BETWEEN_RUNS, *other_unit.CHECKS}
+)
 """Checks that set runs side by side. All others look at one run at a time."""
 
 

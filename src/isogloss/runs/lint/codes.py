@@ -18,7 +18,7 @@ GHOST = code(
 UNFINISHED = code(
     "unfinished",
     "warning",
-    "A run that is running, killed or failed, or that stopped before its planned steps.",
+    "A run that is running, killed or failed, or that stopped before its planned steps or tokens.",
     "Let it finish, or give it the status killed so that it is left out.",
 )
 DIVERGED = code("diverged", "warning", "A run whose status is diverged.", "Reading leaves it out.", "dropped")
@@ -48,7 +48,7 @@ CONFLICTING = code(
     "conflicting-duplicate",
     "error",
     "Rows for one run, target, point and evaluation set with different losses.",
-    "Give reruns a run_id of their own, or keep one row for each.",
+    "Keep one (after a resume the later), or tell them apart: a run_id per rerun, a column eval_set for two texts.",
 )
 COPIED_RUN = code(
     "copied-run",
@@ -65,7 +65,10 @@ RUN_CONFLICT = code(
 
 # --- cells ------------------------------------------------------------------------------------------------------
 UNREADABLE = code(
-    "unreadable", "error", "A cell that is not the number that belongs there.", "Correct or empty the cell."
+    "unreadable",
+    "error",
+    "A cell that is not the number that belongs there.",
+    "Correct or empty the cell; decimals have a point.",
 )
 OUT_OF_RANGE = code(
     "out-of-range",
@@ -78,6 +81,13 @@ ODD_SCALE = code(
     "error",
     "N or D below 10,000 in a table of millions: written in millions or billions.",
     "Write plain counts, or 70M and 1.3B.",
+)
+ZERO_TOKENS = code(
+    "zero-tokens",
+    "error",
+    "A loss at zero tokens: a model before its first step, or a checkpoint that was not trained further.",
+    'Leave them out with --where "tokens>0": no law has a value there.',
+    "dropped",
 )
 MISSING_VALUE = code(
     "missing-value",
@@ -117,6 +127,12 @@ PARAMS_WHICH = code(
     "A count of parameters that is the other one: total where it says without embeddings, or the reverse.",
     "Put it under params_total or params_non_embedding: --column params_non_embedding=N.",
 )
+TOKENS_PER_PARAMETER = code(
+    "tokens-per-parameter",
+    "warning",
+    "A run that ends below 0.01 or above a million tokens per parameter.",
+    "Are N and D swapped, in millions or billions, or is D in steps or seconds?",
+)
 FLOPS_MISMATCH = code(
     "flops-mismatch",
     "warning",
@@ -134,6 +150,12 @@ COUNTER_RESTART = code(
     "error",
     "Tokens that start again from low while steps, or rows, of the run go on.",
     "Add what the run had seen before it was resumed; isogloss runs import does so.",
+)
+TOKENS_OF_TARGET = code(
+    "tokens-of-target",
+    "warning",
+    "Tokens that differ between the languages of a run as its shares do: those of each language by itself.",
+    "Laws want the tokens of all languages together: name this column target_tokens and add tokens.",
 )
 TARGET_TOKENS = code(
     "target-tokens-mismatch",
@@ -194,8 +216,8 @@ SHARES_REALISED = code(
 MIXTURE_UNREADABLE = code(
     "mixture-unreadable",
     "error",
-    "A mixture that is no JSON object of names and fractions.",
-    'Write {"swh_Latn": 0.7, ...}.',
+    "A mixture that is no JSON object of names and fractions, or names a language twice.",
+    'Write {"swh_Latn": 0.7, ...}, each language once.',
 )
 MIXTURE_MISSING = code(
     "mixture-missing",
@@ -216,7 +238,7 @@ LANGUAGE_UNKNOWN = code(
     "A name of the form of a code, such as swh_Latin, that is no language.",
     "Correct it: isogloss languages lists the codes.",
 )
-LANGUAGE_TWICE = code("language-twice", "error", "Two columns for one language.", "Keep one, or rename one of them.")
+LANGUAGE_TWICE = code("language-twice", "error", "Two columns for one language.", "Put both into one column.")
 
 # --- losses -----------------------------------------------------------------------------------------------------
 NAN_LOSS = code(
@@ -262,8 +284,8 @@ LOW_LOSS = code(
 LOSS_ABOVE_UNIFORM = code(
     "loss-above-uniform",
     "warning",
-    "A loss above ln(vocab_size) nats per token: worse than guessing.",
-    "Diverged, or another unit than it says?",
+    "A loss above ln(vocab_size) nats per token, or above 12.4 where no vocabulary is given: worse than guessing.",
+    "Diverged, a perplexity (its logarithm is the loss), or another unit than it says?",
 )
 OUTLIERS_UNCHECKED = code(
     "outliers-not-checked",
@@ -273,6 +295,18 @@ OUTLIERS_UNCHECKED = code(
 )
 
 # --- comparisons ------------------------------------------------------------------------------------------------
+OTHER_UNIT = code(
+    "bits-among-nats",
+    "warning",
+    "Losses 1.44 times above or below what N and D give in all other rows, with nothing between: another unit.",
+    "Say the unit of each row in a column unit.",
+)
+UNIT_UNSAID = code(
+    "unit-unsaid",
+    "warning",
+    "No unit is given, and losses are as low as bits per byte are.",
+    "Say it: --unit bits/byte, or nats/token.",
+)
 MIXED_UNITS = code(
     "mixed-units",
     "error",
@@ -307,7 +341,7 @@ MIXED_LR_PHASE = code(
 MIXED_TOKENIZER = code(
     "mixed-tokenizer",
     "warning",
-    "More than one tokenizer for one target.",
+    "More than one tokenizer, or size of vocabulary, for one target.",
     "Tokens of two tokenizers are not one quantity: fit each by itself, or use bits per byte.",
 )
 MIXED_EVAL_SET = code(

@@ -17,7 +17,7 @@ FEW_ROWS = 8
 CURVE = 3
 _MIXED: tuple[tuple[Code, tuple[str, ...]], ...] = (
     (codes.MIXED_LR_PHASE, ("lr_phase",)),
-    (codes.MIXED_TOKENIZER, ("tokenizer",)),
+    (codes.MIXED_TOKENIZER, ("tokenizer", "vocab_size")),
     (codes.MIXED_EVAL_SET, ("eval_set", "eval_documents", "eval_bytes")),
 )
 
@@ -46,7 +46,10 @@ def mixed(sheet: Sheet) -> Iterator[Found]:
 
 
 def _mixed(sheet: Sheet, code: Code, column: str) -> Iterator[Found]:
-    cells = sheet.frame[column].cast(pl.String)
+    cells = sheet.frame[column]
+    if cells.dtype.is_float():
+        cells = cells.cast(pl.Int64, strict=False)
+    cells = cells.cast(pl.String)
     usable = pl.Series(sheet.compared) & cells.is_not_null()
     frame = pl.DataFrame({"g": sheet.comparison, "value": cells}).with_row_index("i").filter(usable)
     counts = frame.group_by("g", "value", maintain_order=True).len().sort("len", descending=True, maintain_order=True)

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.compute import own_share
 from isogloss.runs.lint.finding import Found
+from isogloss.runs.lint.losses import unseen
 from isogloss.runs.lint.sheet import Sheet
 
 SPIKE = 1.2
@@ -26,9 +26,8 @@ def shapes(sheet: Sheet) -> Iterator[Found]:
     units = sheet.frame["unit"].fill_null("metric")
     usable = np.isfinite(loss) & np.isfinite(D) & (loss > 0) & ~units.is_in(["metric", "unigram-normalised"]).to_numpy()
     usable &= sheet.used & sheet.frame["run_id"].is_not_null().to_numpy()
-    if sheet.has("target") and sheet.languages:
-        # The loss of a language that is not trained on may do anything.
-        usable &= ~(own_share(sheet) == 0)
+    # The loss of a language that is not trained on may do anything.
+    usable &= ~unseen(sheet)
     frame = pl.DataFrame({"i": np.arange(len(sheet)), "g": sheet.curve, "D": D, "loss": loss}).filter(pl.Series(usable))
     frame = frame.filter(pl.len().over("g") >= LEAST_POINTS).sort("g", "D", maintain_order=True)
     if frame.is_empty():

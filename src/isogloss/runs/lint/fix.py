@@ -62,6 +62,7 @@ def _drop(table: Edited, reading: Reading, rows: dict[str, set[int]]) -> None:
 
     table.drop(of(codes.GHOST), codes.GHOST)
     table.drop(of(codes.DIVERGED), codes.DIVERGED)
+    table.drop(of(codes.ZERO_TOKENS), codes.ZERO_TOKENS)
     if reading.wide.columns:
         for column in reading.wide.columns:
             cells = table.frame[column].cast(pl.Float64, strict=False)

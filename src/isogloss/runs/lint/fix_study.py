@@ -2,43 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from isogloss.runs.lint import codes
-from isogloss.runs.lint.changes import Edited, Fixed, gathered
-from isogloss.runs.lint.finding import Finding
+from isogloss.runs.lint.changes import DROPPED, Edited, Fixed, change, gathered, with_table
+from isogloss.runs.lint.finding import Code, Finding
 from isogloss.runs.lint.mixtures import EXACT, FIXABLE, judge_sums
-from isogloss.runs.lint.study import study_tables
+from isogloss.runs.lint.study import collect, scan
 from isogloss.runs.names import judge_names
 from isogloss.runs.study_table import EVALS, EXPOSURE, RUNS
 
 
 def fix_study(folder: Path, findings: Iterable[Finding]) -> Fixed:
+    """Evals, which may have many millions of rows, stay in their file: those kept are read as they are written."""
     tables = {
         name: Edited(name, frame.select(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row"), pl.all()), "run_id")
-        for name, frame in study_tables(folder).items()
+        for name, frame in ((name, collect(scan(folder, name), folder / name)) for name in (RUNS, EXPOSURE))
     }
     gone = {
-        code.name: {run for f in findings if f.code == code.name for run in f.runs}
+        code: sorted({run for f in findings if f.code == code.name for run in f.runs})
         for code in (codes.GHOST, codes.DIVERGED)
     }
-    for code in (codes.GHOST, codes.DIVERGED):
+    for code, names in gone.items():
         for table in tables.values():
-            table.drop(_rows(table, pl.col("run_id").is_in(sorted(gone[code.name]))), code)
-    evals = tables[EVALS]
-    evals.drop(_rows(evals, pl.col("loss").is_nan() | pl.col("loss").is_infinite()), codes.NAN_LOSS)
-    evals.drop(_rows(evals, pl.col("loss").is_null()), codes.NO_LOSS)
-    cells = [c for c in evals.frame.columns if c != "row"]
-    evals.drop(_rows(evals, ~pl.struct(cells).is_first_distinct()), codes.DUPLICATE)
+            table.drop(_rows(table, pl.col("run_id").is_in(names)), code)
     _normalise(tables[EXPOSURE])
-    for name in (EXPOSURE, EVALS):
-        _names(tables[name])
-    assert list(tables) == [RUNS, EXPOSURE, EVALS]
-    return gathered(list(tables.values()), {})
+    _names(tables[EXPOSURE])
+    return with_table(gathered(list(tables.values()), {}), EVALS, *_evals(folder, gone))
+
+
+def _evals(folder: Path, gone: Mapping[Code, Sequence[str]]) -> tuple[pl.LazyFrame, int, list[pl.DataFrame]]:
+    """The rows that are kept, how many they are, and what is changed."""
+    path = folder / EVALS
+    columns = scan(folder, EVALS).collect_schema().names()
+    numbered = pl.scan_parquet(path, glob=False, row_index_name="row", row_index_offset=1)
+    loss = pl.col("loss")
+    reasons = [(code, pl.col("run_id").is_in(names)) for code, names in gone.items()]
+    reasons += [(codes.NAN_LOSS, ~loss.is_finite()), (codes.NO_LOSS, loss.is_null())]
+    code = pl.coalesce(pl.when(which.fill_null(False)).then(pl.lit(code.name)) for code, which in reasons)
+    marked = numbered.with_columns(code=code)
+    bad = collect(marked.filter(pl.col("code").is_not_null()).select("row", "run_id", "code"), path)
+    copies = _copies(marked.filter(pl.col("code").is_null()).select("row", *columns), columns, path)
+    dropped = pl.concat([bad, copies.select("row", "run_id", code=pl.lit(codes.DUPLICATE.name))])
+    kept = numbered.filter(~pl.col("row").is_in(dropped["row"].implode()))
+    log = [change(EVALS, dropped, "", pl.lit(""), pl.lit(DROPPED), pl.col("code"))] if dropped.height else []
+    names = collect(kept.select(pl.col("language").cast(pl.String).unique()), path)["language"].drop_nulls().to_list()
+    renamed = {old: new for old, new in judge_names(names).languages.items() if old != new}
+    if renamed:
+        old = pl.col("language").cast(pl.String)
+        at = collect(kept.filter(old.is_in(list(renamed))).select("row", "run_id", "language"), path)
+        log.append(change(EVALS, at, "language", old, old.replace(renamed), pl.lit(codes.LANGUAGE_NAMES.name)))
+        kept = kept.with_columns(old.replace(renamed))
+    rows = collect(numbered.select(pl.len()), path).item() - dropped.height
+    return kept.select(columns), rows, log
+
+
+def _copies(rows: pl.LazyFrame, columns: Sequence[str], path: Path) -> pl.DataFrame:
+    """Rows that are wholly equal to an earlier one. Only those with the hash of another are held."""
+    hashed = collect(rows.select("row", hash=pl.struct(columns).hash()), path)
+    hashes = hashed["hash"].to_numpy()
+    ordered = np.sort(hashes)
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    alike = hashed["row"].filter(pl.Series(np.isin(hashes, twice)))
+    some = collect(rows.filter(pl.col("row").is_in(alike.implode())), path)
+    return some.filter(~pl.struct(columns).is_first_distinct()) if some.height else some
 
 
 def _rows(table: Edited, which: pl.Expr) -> set[int]:

@@ -10,16 +10,14 @@ import polars as pl
 from isogloss.errors import InputError
 from isogloss.runs.columns import SHARE, UNIQUE, meaning, name_columns
 from isogloss.runs.draft import Draft
-from isogloss.runs.lint.codes import (
-    LANGUAGE_TWICE,
-)
+from isogloss.runs.lint.codes import LANGUAGE_TWICE
 from isogloss.runs.lint.finding import Code, Found
 from isogloss.runs.lint.names import find_extra
 from isogloss.runs.names import Names, judge_names
 from isogloss.runs.numbers import tidy_text
+from isogloss.runs.read import no_loss
 from isogloss.runs.shares import find_mixture_columns, names_in_mixture
 from isogloss.runs.source import load
-from isogloss.runs.table import find_column, keep
 from isogloss.runs.where import Condition, parse_condition
 from isogloss.runs.wide import WideLosses, find_wide_losses, melt
 from isogloss.units import LossUnit
@@ -55,8 +53,7 @@ def open_draft(
     stated = "mixture" in draft or any(c.startswith(SHARE) for c in draft.frame.columns)
     draft.rename(find_mixture_columns([c for c in others if c in draft.frame.columns], stated=stated))
     if not wide.columns and "loss" not in draft:
-        hint = "Say which column it is: --column loss=my_loss."
-        raise InputError(f"has no loss column; its columns are {', '.join(raw.columns)}", where=name, hint=hint)
+        raise no_loss(list(raw.columns), name)
     return draft, wide
 
 
@@ -74,7 +71,7 @@ def read_sheet(source: Any, where: Iterable[str], columns: Mapping[str, str], un
     numbered = renamed.select(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("row"), pl.all())
     reading = Reading(numbered, draft, wide, Names({}, (), ()))
     _name_languages(reading)
-    _keep(reading, [parse_condition(c) for c in where])
+    reading.late = draft.keep_where([parse_condition(c) for c in where])
     return reading
 
 
@@ -108,21 +105,8 @@ def _name_languages(reading: Reading) -> None:
         if other != column:
             message = f"columns {draft.own(other)!r} and {draft.own(column)!r} are one language."
             reading.table.append(LANGUAGE_TWICE.of_table(message))
-            draft.take(column)
+            # Some rows have the one and some the other: sums are judged of both.
+            first, second = draft[other], draft.take(column)
+            if first.dtype == second.dtype:
+                draft.set(first.fill_null(second))
     draft.rename({column: canonical for canonical, column in taken.items()})
-
-
-def _keep(reading: Reading, conditions: list[Condition]) -> None:
-    """Filter rows; conditions on what is only known once cells are read wait in `late`."""
-    draft = reading.draft
-    for condition in conditions:
-        name = draft.naming.names.get(condition.column, condition.column)
-        derived = (name.startswith(SHARE) and "mixture" in draft) or (meaning(name) == "tokens" and "flops" in draft)
-        try:
-            column = find_column(name, draft.frame.columns, source=draft.source)
-        except InputError:
-            if not derived:
-                raise
-            reading.late.append(condition)
-            continue
-        draft.drop(~keep(draft[column], column, condition), condition.reason)

@@ -38,8 +38,25 @@ def uniform(sheet: Sheet) -> Iterator[Found]:
     unit = sheet.frame["unit"].fill_null("").to_numpy()
     scale = np.select([unit == "nats/token", unit == "bits/token"], [1.0, LN2], np.nan)
     above = sheet.array("loss") * scale > np.log(sheet.array("vocab_size"))
-    judged = above & np.isfinite(sheet.array("loss")) & sheet.used
+    judged = above & np.isfinite(sheet.array("loss")) & sheet.used & learnt(sheet)
     yield from codes.LOSS_ABOVE_UNIFORM.finding(sheet, judged, "{rows} with a loss above that of guessing.")
+
+
+def unseen(sheet: Sheet) -> np.ndarray:
+    """Rows whose language has no share in the run `(n,)`."""
+    if not sheet.has("target") or not sheet.languages:
+        return np.zeros(len(sheet), bool)
+    return own_share(sheet) == 0
+
+
+def learnt(sheet: Sheet) -> np.ndarray:
+    """Rows that should know something of their language `(n,)`: the last point of each curve whose run has seen it."""
+    seen = ~unseen(sheet)
+    if not sheet.has("run_id", "tokens"):
+        return seen
+    D = pl.col("tokens")
+    last = sheet.frame.select("tokens", g=pl.Series(sheet.curve)).select(last=(D.max().over("g") <= D).fill_null(True))
+    return seen & (last["last"].to_numpy() | sheet.frame["run_id"].is_null().to_numpy())
 
 
 def outliers(sheet: Sheet) -> Iterator[Found]:
@@ -52,7 +69,7 @@ def outliers(sheet: Sheet) -> Iterator[Found]:
     if (loss[usable] <= 0).any():
         return  # Several times the others' loss means nothing below zero.
     group = sheet.groups("target", "eval_set", "tokenizer", "unit")
-    trained = own_share(sheet) if sheet.has("target") and sheet.languages else np.full(len(sheet), np.nan)
+    untrained = unseen(sheet)
     high, low = np.zeros(len(sheet), bool), np.zeros(len(sheet), bool)
     unchecked = False
     order = np.argsort(group[usable], kind="stable")
@@ -64,9 +81,9 @@ def outliers(sheet: Sheet) -> Iterator[Found]:
             unchecked = True
             continue
         N, D, L = sheet.array(size)[members], sheet.array("tokens")[members], loss[members]
-        high[members] = _far_above_peers(N, D, L)
-        # Losses of a language that a run never saw are no bound for those of one that did.
-        seen = ~(trained[members] == 0)
+        # The loss of a language that a run never saw may be anything, and is no bound for that of one that did.
+        seen = ~untrained[members]
+        high[members[seen]] = _far_above_peers(N[seen], D[seen], L[seen])
         low[members[seen]] = _far_below_larger(N[seen], D[seen], L[seen])
     if unchecked:
         yield codes.OUTLIERS_UNCHECKED.of_table(

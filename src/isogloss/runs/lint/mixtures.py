@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -22,6 +23,7 @@ FIXABLE = 0.02
 EXACT = 1e-6
 REALISED_TOLERANCE, REALISED_RATIO = 0.02, 0.1
 _CODE = re.compile(r"[a-z]{2,3}[-_][A-Z][a-z]{2,7}")
+_SMALL_CODE = re.compile(r"[a-z]{2,3}[-_](?P<script>[a-z]{4,7})")
 
 
 def judge_sums(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -53,13 +55,14 @@ def sums(sheet: Sheet) -> Iterator[Found]:
 
 
 def _range(low: float, high: float) -> str:
-    return f"from {low:.4g} to {high:.4g}" if high - low > EXACT else f"{low:.4g}"
+    least, greatest = f"{low:.4g}", f"{high:.4g}"
+    return least if least == greatest else f"between {least} and {greatest}"
 
 
 def missing(sheet: Sheet) -> Iterator[Found]:
     if sheet.languages:
         known = ~np.all(np.isnan(sheet.matrix(SHARE)), axis=1)
-        which = ~known & sheet.used & ~sheet.ghost
+        which = ~known & sheet.used & ~sheet.ghost & ~sheet.unreadable("mixture")
         if known.any() or sheet.whole:
             yield from codes.MIXTURE_MISSING.finding(sheet, which, "{rows} without a mixture.")
 
@@ -86,16 +89,30 @@ def _greatest(_: float, high: float) -> str:
 
 def languages(sheet: Sheet) -> Iterator[Found]:
     """Names that look like a code with a script and are none."""
-    targets = sheet.targets
-    wrong = [n for n in targets if _CODE.fullmatch(n) and canonical_name(n) == n and not _known(n)]
+    wrong = [n for n in sheet.targets if _wrong(n)]
     if wrong:
         which = sheet.frame["target"].is_in(wrong).fill_null(False)
         text = "{rows} whose target is no known language: {names}."
         yield from codes.LANGUAGE_UNKNOWN.finding(sheet, which, text, names=tuple(wrong))
-    columns = [n for n in sheet.languages if _CODE.fullmatch(n) and not _known(n) and n not in wrong]
+    columns = [n for n in sheet.languages if _wrong(n) and n not in wrong]
     if columns:
         text = "shares of names that are no known language: {names}."
         yield codes.LANGUAGE_UNKNOWN.of_table(text, names=tuple(columns))
+
+
+def _wrong(name: str) -> bool:
+    """A code with a script, or in small letters with nearly one, that no language has."""
+    if not _CODE.fullmatch(name):
+        match = _SMALL_CODE.fullmatch(name)
+        if match is None or not get_close_matches(match["script"], _scripts(), cutoff=0.8):
+            return False
+    return canonical_name(name) == name and not _known(name)
+
+
+def _scripts() -> list[str]:
+    from isogloss.languages.scripts import SCRIPT_NAMES
+
+    return [script.lower() for script in SCRIPT_NAMES]
 
 
 def _known(name: str) -> bool:

@@ -12,6 +12,7 @@ REALISED = "realised:"
 EXTRA: dict[str, tuple[str, ...]] = {
     "steps": ("step", "train_steps", "training_steps", "global_step", "optimizer_steps", "n_steps", "num_steps"),
     "max_steps": ("total_steps", "planned_steps"),
+    "max_tokens": ("planned_tokens", "token_budget"),
     "epochs": ("n_epochs", "num_epochs"),
     "layers": ("n_layers", "n_layer", "num_layers", "num_hidden_layers"),
     "d_model": ("hidden_size", "n_embd"),
@@ -26,7 +27,10 @@ EXTRA: dict[str, tuple[str, ...]] = {
     "eval_documents": ("documents",),
     "eval_bytes": ("bytes",),
 }
-NUMBERS = (*("steps", "max_steps", "epochs", "layers", "d_model", "d_ff", "heads", "kv_heads", "d_head"), "experts")
+NUMBERS = (
+    *("steps", "max_steps", "max_tokens", "epochs", "layers", "d_model", "d_ff", "heads", "kv_heads", "d_head"),
+    "experts",
+)
 
 _BY_FOLD = {fold(alias): name for name, aliases in EXTRA.items() for alias in (name, *aliases)}
 _REALISED = re.compile(r"realised(_shares?)?\s*[:/]\s*(?P<name>.+)", re.IGNORECASE)

@@ -17,6 +17,7 @@ FLAGS = ("use", "keep", "include", "in_fit", "in_published_fit")
 
 # A run may end a little early: schedulers round steps down.
 COMPLETE = 0.98
+_PLANNED = (("steps", "max_steps"), ("tokens", "max_tokens"))
 # What a run has only one of.
 _FIXED = ("params_total", "params_non_embedding", "vocab_size", "tokenizer", "shape", "d_model", "layers")
 
@@ -30,17 +31,25 @@ def ghosts(sheet: Sheet) -> Iterator[Found]:
 
 
 def unfinished(sheet: Sheet) -> Iterator[Found]:
-    short = np.zeros(len(sheet), bool)
-    if sheet.has("steps", "max_steps", "run_id"):
-        steps = sheet.frame.select(pl.col("steps").max().over("run_id"))["steps"].fill_null(np.nan).to_numpy()
-        short = (steps < COMPLETE * sheet.array("max_steps")) & sheet.used & ~sheet.ghost
+    short = {f"fewer {c} than {sheet.name(m)}": _short(sheet, c, m) for c, m in _PLANNED}
     stopped = _has_status(sheet, STOPPED)
-    if stopped.any() or short.any():
+    if stopped.any() or any(which.any() for which in short.values()):
         said = sorted(set(sheet.frame["status"].filter(pl.Series(stopped)))) if stopped.any() else []
-        names = (*(f"status {word}" for word in said), *(["fewer steps than max_steps"] if short.any() else []))
+        names = (*(f"status {word}" for word in said), *(text for text, which in short.items() if which.any()))
         yield from codes.UNFINISHED.finding(
-            sheet, stopped | short, "{rows} of unfinished runs: {names}.", names=names, most_names=9
+            sheet,
+            np.logical_or.reduce([stopped, *short.values()]),
+            "{rows} of unfinished runs: {names}.",
+            names=names,
+            most_names=9,
         )
+
+
+def _short(sheet: Sheet, counter: str, planned: str) -> np.ndarray:
+    if not sheet.has(counter, planned, "run_id"):
+        return np.zeros(len(sheet), bool)
+    reached = sheet.frame.select(pl.col(counter).max().over("run_id"))[counter].fill_null(np.nan).to_numpy()
+    return (reached < COMPLETE * sheet.array(planned)) & sheet.used & ~sheet.ghost
 
 
 def diverged(sheet: Sheet) -> Iterator[Found]:

@@ -33,12 +33,6 @@ _UNREAD = frozenset({"metric", "notes", "source", "corpus"})
 BATCH_ROWS = 150_000
 
 
-def study_tables(folder: Path) -> dict[str, pl.DataFrame]:
-    """runs, exposure and evals; InputError where one is missing, damaged or without its columns."""
-    tables = {name: scan(folder, name) for name in _NEEDED}
-    return {name: collect(table, folder / name) for name, table in tables.items()}
-
-
 def scan(folder: Path, name: str) -> pl.LazyFrame:
     path = folder / name
     try:

@@ -65,15 +65,17 @@ def write_fixed(fixed: Fixed, source: Path, out: Path) -> Path:
 def said(fixed: Fixed, source: str) -> dict[str, Any]:
     return {
         "source": source,
-        "rows": {name: table.height for name, table in fixed.tables.items()},
+        "rows": dict(fixed.rows),
         "dropped": fixed.dropped,
         "changes": fixed.counts(),
         "columns": dict(fixed.columns),
     }
 
 
-def _write(table: pl.DataFrame, path: Path, suffix: str, name: str) -> None:
-    if suffix in (".csv", ".tsv"):
+def _write(table: pl.DataFrame | pl.LazyFrame, path: Path, suffix: str, name: str) -> None:
+    if isinstance(table, pl.LazyFrame):
+        table.sink_parquet(path)
+    elif suffix in (".csv", ".tsv"):
         nested = [c for c, dtype in table.schema.items() if dtype.is_nested()]
         if nested:
             hint = f"Name a .parquet with -o; nested: {', '.join(nested)}."
@@ -91,13 +93,18 @@ def _manifest(fixed: Fixed, source: Path, folder: Path) -> None:
         old: Mapping[str, Any] = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", where=str(source / MANIFEST)) from error
-    states = fixed.tables[RUNS]["status"].value_counts(sort=True)
+    states = pl.read_parquet(folder / RUNS)["status"].value_counts(sort=True)
     # An import that finds its parts named would take the fixed tables for its own.
     new = {
         **{k: v for k, v in old.items() if k != "parts"},
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "runs": dict(zip(states["status"].to_list(), states["count"].to_list(), strict=True)),
-        "evals": fixed.tables[EVALS].height,
-        "sha256": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in fixed.tables},
+        "evals": fixed.rows[EVALS],
+        "sha256": {name: _sha256(folder / name) for name in fixed.tables},
     }
     (folder / MANIFEST).write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,154 @@
+"""What laws said of runs beyond those they were fitted to, against what these runs then lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from isogloss.report.card import Card
+from isogloss.report.runs_page import named
+from isogloss.report.theme import NUMBER_LABELS, even_ticks, rows
+from isogloss.report.words import count, listed, loss, per_cent
+
+if TYPE_CHECKING:
+    from isogloss.fitting import Comparison
+
+BEYOND = ("N", "D", "C")
+WORDS = {"N": "largest N", "D": "largest D", "C": "largest C"}
+LARGEST = {"N": "models", "D": "numbers of tokens", "C": "budgets"}
+TITLE = "Held-out extrapolation"
+PANELS = 6
+# Points per panel: more would cover each other and make the page heavy.
+MOST = 400
+HEIGHT = 250
+
+
+def extrapolation_card(answer: Comparison) -> Card:
+    """A panel per law: the one to use, then the others by rank."""
+    splits = [s.name for name in BEYOND for s in answer.splits if s.name == name]
+    laws = _ordered(answer)
+    scored = answer.predictions.filter(pl.col("split").is_in(splits) & pl.col("law").is_in(laws))
+    if not scored.height:
+        return Card("extrapolation", TITLE, "Neither the largest models, tokens nor budgets could be held out.")
+    drawn = laws[:PANELS]
+    chart, beyond = extrapolation_chart(answer, scored, drawn, splits)
+    notes = ["Each point is a row that the law never saw, against the line where both are equal."]
+    if len(laws) > PANELS:
+        notes.append(f"The {PANELS} best of {count(len(laws), 'law')} are drawn.")
+    if beyond:
+        notes.append(f"Triangles at the edge of a panel: points beyond it, {beyond:,} in all.")
+    shown = scored.filter(pl.col("law") == drawn[0]).height
+    runs = scored["run_id"].n_unique()
+    return Card(
+        id="extrapolation",
+        title=TITLE,
+        sentence=_sentence(answer, drawn[0], splits),
+        chart=chart,
+        notes=tuple(notes),
+        evidence=f"{count(shown, 'held-out row')} of {count(runs, 'run')} from {answer.source}; R² with its "
+        f"{answer.level:.0%} interval over draws of held-out runs.",
+    )
+
+
+def _ordered(answer: Comparison) -> list[str]:
+    ranked = [r.name for r in answer.ranking]
+    laws = ranked + [law.name for law in answer.laws if law.name not in ranked]
+    return sorted(laws, key=lambda name: name != answer.choice)
+
+
+def _sentence(answer: Comparison, law: str, splits: list[str]) -> str:
+    cells = [c for s in splits if (c := answer.score(law, s))["error"] is not None]
+    if not cells:
+        return f"{law} could not be scored on runs beyond those that were fitted."
+    parts = [f"{per_cent(c['error'])}{_ends(c)} on the largest {LARGEST[c['split']]}" for c in cells]
+    return f"Half of what {law} predicts is off by less than {listed(parts)}."
+
+
+def _ends(cell: dict[str, Any]) -> str:
+    if cell["error_low"] is None:
+        return ""
+    return f" ({per_cent(cell['error_low'])} to {per_cent(cell['error_high'])})"
+
+
+def extrapolation_chart(
+    answer: Comparison, scored: pl.DataFrame, laws: list[str], splits: list[str]
+) -> tuple[Any, int]:
+    """The panels, and how many points lie beyond them."""
+    domain = _domain(scored["loss"].to_numpy())
+    panels, beyond = [], 0
+    names = named(scored["target"].cast(pl.String).to_list())
+    for law in laws:
+        mine = scored.filter(pl.col("law") == law)
+        beyond += sum(_outside(r, domain) for r in mine.select("loss", "predicted").to_dicts())
+        panels.append(_panel(answer, law, _thinned(mine), splits, domain, names))
+    return alt.hconcat(*panels), beyond
+
+
+def _domain(observed: np.ndarray) -> tuple[float, float]:
+    """The observed losses but those far out (Tukey's outer fences), which would press all others together."""
+    lower, upper = np.quantile(observed, [0.25, 0.75])
+    far = 3 * (upper - lower) or 1.0
+    low = float(observed[observed >= lower - far].min())
+    high = float(observed[observed <= upper + far].max())
+    room = 0.1 * (high - low) or 0.05
+    return low - room, high + room
+
+
+def _outside(row: dict[str, Any], domain: tuple[float, float]) -> bool:
+    return any(not domain[0] <= row[c] <= domain[1] for c in ("loss", "predicted"))
+
+
+def _thinned(frame: pl.DataFrame) -> pl.DataFrame:
+    if frame.height <= MOST:
+        return frame
+    return frame[np.unique(np.linspace(0, frame.height - 1, MOST).astype(int))]
+
+
+def _panel(
+    answer: Comparison,
+    law: str,
+    frame: pl.DataFrame,
+    splits: list[str],
+    domain: tuple[float, float],
+    names: dict[str, str],
+) -> Any:
+    points = [_point(r, domain, names) for r in frame.to_dicts()]
+    scale = alt.Scale(domain=list(domain), nice=False)
+    axis: dict[str, Any] = {"values": even_ticks(*domain, most=6), "labelExpr": NUMBER_LABELS}
+    x = alt.X("loss:Q", scale=scale, axis=alt.Axis(title=f"observed loss ({answer.unit})", **axis))
+    y = alt.Y("predicted:Q", scale=scale, axis=alt.Axis(title="predicted loss", **axis))
+    held = [WORDS[s] for s in splits]
+    colour = alt.Color("held:N", scale=alt.Scale(domain=held), legend=alt.Legend(symbolOpacity=1))
+    shape = alt.condition("datum.at_edge", alt.value("triangle-up"), alt.value("circle"))
+    fields = [("run", "run"), ("row", "row"), ("target", "target"), ("said", "predicted / observed")]
+    tip = [alt.Tooltip(f"{f}:N", title=t) for f, t in [*fields, ("error", "error"), ("held", "held out")]]
+    line = alt.Chart(rows([{"loss": v, "predicted": v} for v in domain])).mark_line(style="guide").encode(x=x, y=y)
+    dots = alt.Chart(rows(points)).mark_point(size=24, opacity=0.55)
+    scores = [f"R² {WORDS[s]}: {_r2(answer.score(law, s))}" for s in splits]
+    title = alt.TitleParams(law, subtitle=scores, frame="group", subtitlePadding=3)
+    layers = [line, dots.encode(x=x, y=y, color=colour, shape=shape, tooltip=tip)]
+    return alt.layer(*layers).properties(width="container", height=HEIGHT, title=title)
+
+
+def _point(row: dict[str, Any], domain: tuple[float, float], names: dict[str, str]) -> dict[str, Any]:
+    predicted, target = float(row["predicted"]), str(row["target"])
+    return {
+        "loss": float(np.clip(row["loss"], *domain)),
+        "predicted": float(np.clip(predicted, *domain)),
+        "at_edge": _outside(row, domain),
+        "run": str(row["run_id"]),
+        "row": row["row"],
+        "target": names.get(target, target),
+        "held": WORDS[row["split"]],
+        "said": f"{loss(predicted)} / {loss(row['loss'])}",
+        "error": per_cent(predicted / row["loss"] - 1, signed=True),
+    }
+
+
+def _r2(cell: dict[str, Any]) -> str:
+    from isogloss.report.comparisons import score_words
+
+    return score_words(cell)
