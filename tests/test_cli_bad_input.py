@@ -179,6 +179,16 @@ def test_an_empty_working_directory_as_output(here: Path, capsys: pytest.Capture
     assert left == ({"plan.json", "plan.html"} if code == 0 else set())
 
 
+def test_a_file_as_the_output_of_a_verb_that_writes_a_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "question.toml").write_text(QUESTION, encoding="utf-8")
+    for words in (
+        [*PLAN, "-o", "plan.html"],
+        [*FIT, "-o", "fit.json"],
+        ["runs", "show", "runs.csv", "-o", "page.html"],
+    ):
+        assert "is the name of a file" in refusal(words, here, capsys)
+
+
 def test_bad_points_of_a_prediction(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*FIT, "-o", "fit"]) == 0
     capsys.readouterr()

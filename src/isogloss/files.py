@@ -34,9 +34,16 @@ def new_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+# Endings that nobody gives a folder on purpose.
+_OF_FILES = frozenset((".html", ".htm", ".json", ".csv", ".parquet", ".pdf", ".md", ".png", ".svg", ".toml"))
+
+
 def check_folder(path: Path, *, marker: str) -> None:
     """InputError if `new_folder` would refuse `path`: ask before long work, not after it."""
     check_target(path, marker=marker)
+    if path.suffix.lower() in _OF_FILES and not path.is_dir():
+        hint = f"For example -o {path.stem}; isogloss report {path.stem} makes one page of it."
+        raise InputError(f"{path.name} is the name of a file, and this writes a folder", hint=hint)
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
     if not nearest.is_dir():
         raise InputError(f"{nearest} is a file", hint="Choose another folder with -o.")
