@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ TORCH_ROOMS = {"training", "evaluation", "sweeps"}
 def room(path: Path) -> str:
     """The part of isogloss that a file belongs to: "laws", "errors"; "" for the package itself."""
     first = path.relative_to(SOURCE).parts[0]
-    return "" if first == "__init__.py" else first.removesuffix(".py")
+    return "" if first in ("__init__.py", "__main__.py") else first.removesuffix(".py")
 
 
 def imports(tree: ast.AST, package: str) -> Iterator[tuple[int, str]]:
@@ -71,6 +72,7 @@ def _imports_by_name(function: ast.expr) -> bool:
     return name in ("import_module", "__import__")
 
 
+@cache
 def found(path: Path) -> list[tuple[int, str]]:
     package = ".".join(["isogloss", *path.relative_to(SOURCE).parent.parts])
     return list(imports(ast.parse(path.read_text(encoding="utf-8")), package))
