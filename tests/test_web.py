@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from isogloss import languages
 from isogloss.errors import InputError
 from isogloss.planning import read_question
 from isogloss.report.card import Card
@@ -73,8 +74,6 @@ def test_a_hostile_link_gives_defaults_and_a_note(link: dict[str, str], what: st
 
 
 def test_a_link_holds_400_languages() -> None:
-    from isogloss import languages
-
     chosen = [entry.code for entry in languages.all_languages()][:400]
     text = codes(chosen)
     assert len(text) < 4_000

@@ -46,6 +46,8 @@ app.command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    # Before NumPy is loaded. Plans multiply many small matrices: more threads make that slower, and busy cores much so.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -42,8 +41,6 @@ def serve(
     """
     root = _checked(path, public)
     _check_port(host, port)
-    # More threads than one make the small matrices of a plan slower, and much so where cores are busy.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         import streamlit  # noqa: F401
     except ImportError as error:

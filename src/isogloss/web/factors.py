@@ -54,6 +54,8 @@ def _curve(at: At, before: int, after: int) -> tuple[Any, bool]:
     beyond = MEASURED_K[1] < high
     if before < MEASURED_K[1] < high:
         layers.append(
-            alt.Chart(rows([{"K": float(MEASURED_K[1])}])).mark_rule(style="rule", strokeDash=[1, 3]).encode(x=x)
+            alt.Chart(rows([{"K": float(MEASURED_K[1])}]))
+            .mark_rule(style="rule", strokeDash=[2, 2], strokeWidth=1.5)
+            .encode(x=x)
         )
     return alt.layer(*layers).properties(width="container", height=280), beyond

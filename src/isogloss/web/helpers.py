@@ -1,29 +1,21 @@
-"""One target's helpers, one pair in full, and large matrices by family, as cards."""
+"""One target's helpers, and one pair in full, as cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
-import numpy as np
 import polars as pl
 
-from isogloss import languages as _languages
 from isogloss.report.card import Card
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, rows
 from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
-from isogloss.report.transfers import heatmap_card
 from isogloss.report.words import NOTHING, count, listed
 from isogloss.transfer import ratio_from_score, weight_from_score
 from isogloss.transfer.matrix import RELATIONS, relations
 from isogloss.transfer.prediction import Prediction
 
-# Languages of a matrix whose cells are drawn one by one.
-DRAWN = 80
-MOST_FAMILIES = 40
-OTHERS = "no family known"
 # What the parts of a prediction are called; "intercept" is common to all pairs.
 PARTS = {
     "features": "script, kinship, place, grammar and amounts of text",
@@ -96,10 +88,13 @@ def pair_card(shown: Shown, target: str, source: str, prediction: Prediction | N
         *_parts(prediction, target, source),
     ]
     verb = "helps" if there.bts > 0 else "harms" if there.bts < 0 else "neither helps nor harms"
+    said = f"{names[source]} {verb} {names[target]}: {_with_span(there)}."
+    if there.span and there.span[0] < 0 < there.span[1]:
+        said += " The interval holds both help and harm."
     return Card(
         id="pair",
         title=title,
-        sentence=f"{names[source]} {verb} {names[target]}: {_with_span(there)}.",
+        sentence=said,
         table=pl.DataFrame({"What": [a for a, _ in lines], "Value": [b for _, b in lines]}),
         notes=(
             "Parts of a prediction are in log(d_mono/d_bi), and sum to it with the mean of all pairs.",
@@ -108,37 +103,6 @@ def pair_card(shown: Shown, target: str, source: str, prediction: Prediction | N
         if prediction
         else (),
     )
-
-
-def matrix_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> Card:
-    """The matrix, cell by cell where that can be read, else by family."""
-    if len(shown.languages) <= DRAWN:
-        return heatmap_card(shown, origin=origin, caveats=caveats)
-    small = by_family(shown)
-    card = heatmap_card(small, origin=origin, caveats=("Means over the pairs of two families.", *caveats))
-    return replace(
-        card,
-        title="Which family helps which",
-        sentence=f"{len(shown.languages)} languages in {count(len(small.languages), 'family').replace('ys', 'ies')}. "
-        f"{card.sentence}",
-        notes=(*card.notes, "Choose a target to see its sources one by one; fewer languages are drawn one by one."),
-    )
-
-
-def by_family(shown: Shown) -> Shown:
-    """Mean scores between families, the most languages first."""
-    family = {c: _languages.family_of(c) or OTHERS for c in shown.languages}
-    sizes: dict[str, int] = {}
-    for name in family.values():
-        sizes[name] = sizes.get(name, 0) + 1
-    kept = sorted(sizes, key=lambda f: -sizes[f])[:MOST_FAMILIES]
-    cells: dict[tuple[str, str], list[float]] = {}
-    for r in shown.rows:
-        key = family[r.target], family[r.source]
-        if key[0] in kept and key[1] in kept:
-            cells.setdefault(key, []).append(r.bts)
-    means = tuple(PairRow(t, s, float(np.mean(v)), None, None, "predicted") for (t, s), v in cells.items())
-    return Shown(tuple(kept), {f: f"{f} ({sizes[f]})" for f in kept}, means, shown.level)
 
 
 def _with_span(row: PairRow) -> str:

@@ -23,8 +23,7 @@ def read_table(name: str, data: bytes, limits: Limits) -> pl.DataFrame:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in READERS:
         raise unknown_name("file suffix", suffix or name, READERS, where=name)
-    if len(data) > limits.megabytes * 1_000_000:
-        raise _too_much(f"{len(data) / 1e6:,.0f} MB", f"{limits.megabytes} MB", name)
+    check_bytes(name, len(data), limits)
     if not data.strip():
         raise InputError("is empty", where=name, hint="The first row must name the columns.")
     if suffix == ".parquet":
@@ -41,6 +40,12 @@ def read_table(name: str, data: bytes, limits: Limits) -> pl.DataFrame:
     _check_size(raw.height, raw.width, name, limits)
     frame, _ = load(raw)
     return frame
+
+
+def check_bytes(name: str, size: int, limits: Limits) -> None:
+    """InputError for a file of more bytes than the page takes."""
+    if size > limits.megabytes * 1_000_000:
+        raise _too_much(f"{size / 1e6:,.0f} MB", f"{limits.megabytes} MB", name)
 
 
 def _check_size(rows: int, columns: int, name: str, limits: Limits) -> None:

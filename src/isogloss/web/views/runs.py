@@ -17,7 +17,7 @@ from isogloss.web.links import Reader
 from isogloss.web.settings import settings
 from isogloss.web.state import keep, open_page
 from isogloss.web.tables import LAWS, NEEDED, UNITS, Table, guessed
-from isogloss.web.uploads import read_table
+from isogloss.web.uploads import check_bytes, read_table
 
 NONE, UPLOAD = "", "your upload"
 AS_FOUND, UNSAID = "as found", "as the table says"
@@ -90,7 +90,9 @@ def _of_folder(name: str) -> Table:
     entry = served.chosen(name, "runs", "study")
     if entry.kind == "study":
         return Table(entry.name, entry.path)
-    return Table(entry.name, read_table(entry.path.name, entry.path.read_bytes(), settings().limits))
+    limits = settings().limits
+    check_bytes(entry.path.name, entry.path.stat().st_size, limits)
+    return Table(entry.name, read_table(entry.path.name, entry.path.read_bytes(), limits))
 
 
 def _mapped(table: Table) -> Table:

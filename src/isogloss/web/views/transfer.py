@@ -12,14 +12,14 @@ from isogloss.errors import InputError
 from isogloss.report.card import Card
 from isogloss.report.transfer_pages import ATLAS, CAVEATS, matrix_cards
 from isogloss.report.transfer_rows import Shown, shown_matrix, shown_prediction
-from isogloss.report.transfers import sources_card
+from isogloss.report.transfers import heatmap_card, sources_card
 from isogloss.transfer import TransferMatrix, predict, read_matrix
 from isogloss.transfer.order import language_order
 from isogloss.transfer.prediction import FEWEST_SCORES, Prediction, usable
 from isogloss.transfer.source import PUBLISHED
 from isogloss.web import choices, served, show
 from isogloss.web.downloads import csv_of, file_name
-from isogloss.web.helpers import matrix_card, pair_card, target_card
+from isogloss.web.helpers import pair_card, target_card
 from isogloss.web.links import Reader, codes
 from isogloss.web.settings import settings
 from isogloss.web.state import keep, open_page
@@ -104,7 +104,7 @@ def page() -> None:
         origin = (
             ATLAS if published else "Predicted from ATLAS's measured scores" if path is None else f"Scores of {way}"
         )
-        show.show(matrix_card(shown, origin=origin, caveats=CAVEATS if published else ()), "matrix")
+        show.show(heatmap_card(shown, origin=origin, caveats=CAVEATS if published else ()), "matrix")
         _download(shown)
         show.show(sources_card(shown), "sources")
         if path is not None and st.toggle("Test symmetry, script and family", key="transfer tests"):
