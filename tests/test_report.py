@@ -291,7 +291,7 @@ def test_one_language_and_a_fixed_size() -> None:
 def test_fit_cards_repeat_the_fits_numbers(chinchilla: Fit) -> None:
     cards = fit_cards(chinchilla)
     assert [c.id for c in cards] == [
-        *("coefficients", "findings", "observed", "residuals", "surface", "optimum", "left-out"),
+        *("coefficients", "findings", "observed", "residuals", "surface", "isoflop", "optimum", "pairs", "left-out"),
     ]
     table = card(cards, "coefficients").table
     assert table is not None

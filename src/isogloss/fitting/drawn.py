@@ -37,8 +37,18 @@ def run_compute(fit: Fit) -> np.ndarray:
     return np.where(fit.rows["D"].to_numpy() <= 1.01 * U, C, np.nan)
 
 
+def over_N_and_D(fit: Fit) -> bool:
+    """Whether loss is a function of N and D alone, taking text as seen once."""
+    return {"N", "D"} <= set(fit.law.columns) <= {"N", "D", "U"}
+
+
 def run_budgets(fit: Fit) -> list[float]:
     """Budgets in FLOPs, to two digits, where runs of several sizes lie together; else three over their range."""
+    if not over_N_and_D(fit):
+        raise InputError(
+            f"law {fit.law.name} gives no loss at equal compute: it is no function of N and D alone but of "
+            f"{', '.join(fit.law.columns)}"
+        )
     C = run_compute(fit)
     known = np.isfinite(C)
     log_C, N = np.log(C[known]), fit.rows["N"].to_numpy()[known]
@@ -57,16 +67,14 @@ def run_budgets(fit: Fit) -> list[float]:
     return sorted({float(f"{np.exp(v):.1e}") for v in found})
 
 
-def iso_flop(fit: Fit, C: Sequence[float]) -> pl.DataFrame:
-    columns = set(fit.law.columns)
-    if not {"N", "D"} <= columns <= {"N", "D", "U"}:
-        others = ", ".join(sorted(columns - {"N", "D"}))
-        raise InputError(f"law {fit.law.name} gives no loss at equal compute: it also depends on {others or 'more'}")
+def iso_flop(fit: Fit, C: Sequence[float] | None = None) -> pl.DataFrame:
+    """Loss against size `(budgets x POINTS)`: C, N, D, loss, low, high."""
+    budgets = run_budgets(fit) if C is None else C
     sizes = fit.rows["N"].to_numpy()
     ends = float(sizes.min()), float(sizes.max())
-    best = fit.optimum(C, intervals=False)["N"].to_list() if fit.has_frontier else [ends[0]] * len(C)
+    best = fit.optimum(budgets, intervals=False)["N"].to_list() if fit.has_frontier else [ends[0]] * len(budgets)
     frames = []
-    for budget, N_star in zip(C, best, strict=True):
+    for budget, N_star in zip(budgets, best, strict=True):
         wanted = float(np.clip(N_star, ends[0] / REACH, ends[1] * REACH))
         N = np.geomspace(min(ends[0], wanted) / MARGIN, max(ends[1], wanted) * MARGIN, POINTS)
         D = budget / (6 * N)
@@ -77,9 +85,9 @@ def iso_flop(fit: Fit, C: Sequence[float]) -> pl.DataFrame:
     return pl.concat([f.select(columns_out).cast(pl.Float64) for f in frames])
 
 
-def iso_flop_minima(fit: Fit, C: Sequence[float]) -> pl.DataFrame:
+def iso_flop_minima(fit: Fit, C: Sequence[float] | None = None) -> pl.DataFrame:
     """`optimum` at budgets `C`, with the loss at that size and its interval."""
-    frame = fit.optimum(C)
+    frame = fit.optimum(run_budgets(fit) if C is None else C)
     D = frame["D"].to_numpy()
     given = {"N": frame["N"].to_numpy(), "D": D, "U": D}
     losses = fit.predict({c: given[c] for c in fit.law.columns})

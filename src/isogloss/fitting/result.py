@@ -184,14 +184,14 @@ class Fit(Shown):
         `C` in FLOPs (6 N D); by default the budgets at which the runs lie. Raises InputError for a law that is no
         function of N and D alone.
         """
-        return drawn.iso_flop(self, drawn.run_budgets(self) if C is None else C)
+        return drawn.iso_flop(self, C)
 
     def iso_flop_minima(self, C: Sequence[float] | None = None) -> pl.DataFrame:
         """The minimum of each curve of `iso_flop`: the columns of `optimum`, and loss, loss_low and loss_high there.
 
         Raises InputError where `optimum` does.
         """
-        return drawn.iso_flop_minima(self, drawn.run_budgets(self) if C is None else C)
+        return drawn.iso_flop_minima(self, C)
 
     def correlations(self) -> pl.DataFrame:
         """How the draws of each two fitted coefficients move together: one, other, correlation.
@@ -222,6 +222,7 @@ class Fit(Shown):
             "status_message": self.status.value,
             "health": asdict(self.health),
             "derived": self._derived(),
+            "correlations": self.correlations().to_dicts(),
             "choices": self.choices.to_dict() if self.choices else None,
             "rows_used": self.rows.height,
             "rows_left_out": [asdict(r) for r in self.left_out],
@@ -245,6 +246,7 @@ class Fit(Shown):
         return {
             "exponents": {e.name: {"value": e.value, "low": e.low, "high": e.high} for e in self.exponents()},
             "optimum": self.optimum(self.default_budgets()).to_dicts(),
+            "iso_flop": self.iso_flop_minima().to_dicts() if drawn.over_N_and_D(self) else [],
         }
 
     def save(self, folder: str | Path) -> Path:

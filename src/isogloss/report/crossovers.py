@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -12,7 +13,7 @@ import polars as pl
 from isogloss.planning.crossover_published import FORMS, LEAST_N, MEASURED_N, MOST_N
 from isogloss.report.card import Card
 from isogloss.report.theme import FLOP_LABELS, NUMBER_LABELS, log_axis, rows, widened
-from isogloss.report.words import NOTHING, flops, language_names, loss, quantity
+from isogloss.report.words import NOTHING, flops, language_names, listed, loss, quantity, value
 
 if TYPE_CHECKING:
     from isogloss.planning.crossover import Crossover
@@ -66,7 +67,16 @@ def answer_card(answer: Crossover) -> Card:
             *([f"Loss is {unit.unit}."] if unit else []),
             *_curve_notes(answer),
         ),
+        evidence=f"Crossing with its {100 * crossing.level:g}\u00a0% interval, from {_kinds(answer)}; each is under "
+        "“What this rests on”.",
     )
+
+
+def _kinds(answer: Crossover) -> str:
+    """3 published and 1 assumed input."""
+    kinds = Counter(e.kind for e in answer.evidence)
+    said = listed([f"{number} {kind}" for kind, number in kinds.most_common()])
+    return f"{said} {'input' if kinds.total() == 1 else 'inputs'}"
 
 
 def _curve_notes(answer: Crossover) -> list[str]:
@@ -168,6 +178,7 @@ def sizes_card(answer: Crossover) -> Card:
             f"Lines: ATLAS (arXiv:2510.22037), figure 7 and section 6; sizes up to {quantity(MOST_N)} parameters, "
             "dashed beyond. Dots: its eight languages at 2B (figure 6). Bar: this question.",
         ),
+        evidence="Two published formulas and eight languages measured at 2B, ATLAS (arXiv:2510.22037).",
     )
 
 
@@ -195,7 +206,8 @@ def sizes_chart(N: float, C: float | None, interval: tuple[float, float] | None)
                     {
                         "N": n,
                         "C": c * n**p,
-                        "form": f"{c:.0f} N^{p:.2f}",
+                        "form": f"C = {value(c)} N^{p:.2f}",
+                        "at": f"{flops(c * n**p)} FLOPs at {quantity(n)}",
                         "part": f"{c:.0f} {part[0]:.0f}",
                         "inside": inside,
                     }
@@ -212,7 +224,8 @@ def sizes_chart(N: float, C: float | None, interval: tuple[float, float] | None)
     y = log_axis(alt.Y, "C", "crossing, FLOPs (logarithmic scale)", widened(reach), labels=FLOP_LABELS, most=6)
     forms = alt.Color("form:N", scale=alt.Scale(domain=sorted({r["form"] for r in lines})))
     base = alt.Chart(rows([r for r in lines if r["inside"]])).encode(x=x, y=y, color=forms, detail="part:N")
-    layers = [base.mark_line()]
+    told = [alt.Tooltip("form:N", title="formula"), alt.Tooltip("at:N", title="crossing")]
+    layers = [base.mark_line(), base.mark_point(size=90, opacity=0).encode(tooltip=told)]
     outside = [r for r in lines if not r["inside"]]
     if outside:
         dashed = alt.Chart(rows(outside)).mark_line(strokeDash=[4, 4], opacity=0.8)
@@ -276,8 +289,8 @@ def checkpoint_card(answer: Crossover) -> Card:
 
 
 def evidence_card(answer: Crossover) -> Card:
-    listed = list(dict.fromkeys([*answer.evidence, *(e for way in answer.ways for e in way.evidence)]))
-    kinds = [e.kind for e in listed]
+    found = list(dict.fromkeys([*answer.evidence, *(e for way in answer.ways for e in way.evidence)]))
+    kinds = [e.kind for e in found]
     said = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
     return Card(
         id="evidence",
@@ -285,9 +298,9 @@ def evidence_card(answer: Crossover) -> Card:
         sentence=f"{len(kinds)} inputs: {said}.",
         table=pl.DataFrame(
             {
-                "What": [e.quantity for e in listed],
+                "What": [e.quantity for e in found],
                 "Kind": kinds,
-                "Source": [e.source for e in listed],
+                "Source": [e.source for e in found],
             }
         ),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isogloss.report.card import Card
+from isogloss.report.expansion_chart import factors_chart
 from isogloss.report.words import NOTHING, value
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def factors_card(answer: Expansion) -> Card:
         id="factors",
         title="What more languages cost",
         sentence=said,
+        chart=factors_chart(answer, FACTORS),
         table=pl.DataFrame(
             {
                 "Quantity": list(FACTORS.values()),

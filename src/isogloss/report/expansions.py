@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -62,6 +63,8 @@ def _cost_card(answer: FullExpansion) -> Card:
             *_draws(answer.draws, answer.level),
         ),
         formats=_formats(table),
+        evidence=f"{count(len(answer.old), 'language')} planned without and with {len(answer.new)} more"
+        f"{_sample(answer.draws)}; losses are {answer.loss_unit}.",
     )
 
 
@@ -162,6 +165,8 @@ def _candidates_card(answer: Marginal) -> Card:
         table=table,
         notes=tuple(notes),
         formats=_formats(table),
+        evidence=f"{count(len(codes), 'candidate')}, each planned alone{_sample(answer.draws)}: "
+        f"{listed([f'{n} {kind}' for kind, n in Counter(c.evidence.kind for c in answer.candidates).items()])}.",
     )
 
 
@@ -181,13 +186,14 @@ def _dots(points: list[tuple[str, Span, str]], axis: str, *, title: str | None =
     for name, s, _ in points:
         low, high = (s.value, s.value) if s.low is None or s.high is None else (s.low, s.high)
         row = {"name": name, "low": 100 * low, "value": 100 * s.value, "high": 100 * high}
-        data.append({**row, "text": _percent(s.value)})
+        data.append({**row, "text": _percent(s.value), "is": f"{_span(s)}\u00a0%"})
     ends = [min(0.0, *(d["low"] for d in data)), max(0.0, *(d["high"] for d in data))]
     room = 0.06 * (ends[1] - ends[0]) or 0.01
     scale = alt.Scale(domain=[ends[0] - room, ends[1] + room], nice=False)
     x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=axis, labelExpr=LABELS, tickCount=4, grid=True))
     y = alt.Y("name:N", sort=[d["name"] for d in data], axis=alt.Axis(title=None, grid=False))
-    base = alt.Chart(rows(data)).encode(y=y)
+    tip = [alt.Tooltip("name:N", title="language"), alt.Tooltip("is:N", title=axis)]
+    base = alt.Chart(rows(data)).encode(y=y, tooltip=tip)
     chart = alt.layer(
         alt.Chart(rows([{"value": 0}])).mark_rule(style="guide").encode(x=x),
         base.mark_rule(style="plan", strokeWidth=5, opacity=0.3).encode(x=alt.X("low:Q", scale=scale), x2="high:Q"),
@@ -219,6 +225,10 @@ def _compute(found: EqualLoss) -> str:
     if f.low is None or f.high is None:
         return value
     return f"{value} ({percent(f.low - 1, signed=True)} to {percent(f.high - 1, signed=True)})"
+
+
+def _sample(draws: int) -> str:
+    return f", {count(draws, 'draw')} of laws and transfer" if draws else ""
 
 
 def _draws(draws: int, level: float) -> tuple[str, ...]:

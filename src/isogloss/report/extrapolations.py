@@ -41,7 +41,8 @@ def extrapolation_card(answer: Comparison) -> Card:
     if beyond:
         notes.append(f"Triangles at the edge of a panel: points beyond it, {beyond:,} in all.")
     shown = scored.filter(pl.col("law") == drawn[0]).height
-    runs = scored["run_id"].n_unique()
+    # Without run ids each row is a run of its own.
+    runs = scored["run_id" if "run_id" in scored.columns else "row"].n_unique()
     return Card(
         id="extrapolation",
         title=TITLE,
@@ -79,7 +80,7 @@ def extrapolation_chart(
     """The panels, and how many points lie beyond them."""
     domain = _domain(scored["loss"].to_numpy())
     panels, beyond = [], 0
-    names = named(scored["target"].cast(pl.String).to_list())
+    names = named(scored["target"].cast(pl.String).unique().to_list()) if "target" in scored.columns else {}
     for law in laws:
         mine = scored.filter(pl.col("law") == law)
         beyond += sum(_outside(r, domain) for r in mine.select("loss", "predicted").to_dicts())
@@ -134,12 +135,12 @@ def _panel(
 
 
 def _point(row: dict[str, Any], domain: tuple[float, float], names: dict[str, str]) -> dict[str, Any]:
-    predicted, target = float(row["predicted"]), str(row["target"])
+    predicted, target = float(row["predicted"]), str(row.get("target") or "")
     return {
         "loss": float(np.clip(row["loss"], *domain)),
         "predicted": float(np.clip(predicted, *domain)),
         "at_edge": _outside(row, domain),
-        "run": str(row["run_id"]),
+        "run": str(row.get("run_id") or f"row {row['row']}"),
         "row": row["row"],
         "target": names.get(target, target),
         "held": WORDS[row["split"]],

@@ -10,8 +10,10 @@ import altair as alt
 from isogloss import languages as _languages
 
 # Charts with more rows than this show the first of them, and those whose name is asked for.
-MOST_ROWS = 60
+MOST_ROWS = 120
 FIRST_ROWS = 30
+# Of more languages than this, families are shown too.
+MANY = 60
 # A group of fewer languages stands with the others.
 FEWEST = 3
 MOST_GROUPS = 24

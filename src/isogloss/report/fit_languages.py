@@ -9,7 +9,9 @@ import numpy as np
 import polars as pl
 
 from isogloss.report.card import Card
+from isogloss.report.fit_errors import errors_card
 from isogloss.report.fits import left_out_card
+from isogloss.report.runs_page import named
 from isogloss.report.theme import NUMBER_LABELS, rows
 from isogloss.report.words import count, listed, per_cent, value
 
@@ -28,7 +30,7 @@ def languages_cards(answer: LanguageFits) -> list[Card]:
     used = sum(fit.rows.height for fit in answer.fits.values())
     return [
         coefficients_card(answer),
-        error_card(answer),
+        errors_card({name: fit.rows for name, fit in answer.fits.items()}, _source(answer)),
         numbers_card(answer),
         left_out_card(answer.left_out, used),
     ]
@@ -53,32 +55,14 @@ def coefficients_card(answer: LanguageFits) -> Card:
         sentence=_sentence(answer),
         chart=alt.hconcat(*(_panel(answer, name) for name in names)) if names else None,
         notes=tuple(notes),
+        evidence=_evidence(answer, first),
     )
 
 
-def error_card(answer: LanguageFits) -> Card:
-    errors = {name: np.abs(fit.rows["relative_error"].to_numpy()) for name, fit in answer.fits.items()}
-    typical = {name: float(np.median(e)) for name, e in errors.items()}
-    worst = max(typical, key=lambda name: typical[name])
-    points = [
-        {"language": name, "error": float(e), "text": per_cent(e), "run": str(run)}
-        for name, fit in answer.fits.items()
-        for e, run in zip(fit.rows["relative_error"], _runs(fit), strict=True)
-    ]
-    x = alt.X("error:Q", axis=alt.Axis(title="predicted / observed − 1", format="+.1%", tickCount=6))
-    y = alt.Y("language:N", sort=list(errors), axis=alt.Axis(title=None))
-    dots = alt.Chart(rows(points)).mark_point(opacity=0.45, size=22).encode(
-        x=x, y=y, tooltip=[alt.Tooltip("language:N"), alt.Tooltip("run:N"), alt.Tooltip("text:N", title="error")]
-    )  # fmt: skip
-    zero = alt.Chart(rows([{"error": 0.0}])).mark_rule(style="guide").encode(x=x)
-    return Card(
-        id="errors",
-        title="Errors by language",
-        sentence=f"Half of a language's rows are predicted to within {per_cent(np.median(list(typical.values())))} in "
-        f"the middle language, and to within {per_cent(typical[worst])} in the worst, {worst}.",
-        chart=alt.layer(zero, dots).properties(width="container", height=_height(len(errors))),
-        notes=("These rows are the ones that the laws were fitted to: on others they err more.",),
-    )
+def _evidence(answer: LanguageFits, first: Fit) -> str:
+    used = sum(fit.rows.height for fit in answer.fits.values())
+    text = f"{count(used, 'row')} of {count(len(answer), 'language')} from {_source(answer)}."
+    return f"{text} Bars hold {first.level:.0%} of {count(len(first.draws), 'draw')}." if len(first.draws) else text
 
 
 def numbers_card(answer: LanguageFits) -> Card:
@@ -86,12 +70,13 @@ def numbers_card(answer: LanguageFits) -> Card:
         dict.fromkeys(e.name.split("[")[0] for f in answer.fits.values() for e in f.coefficients if not e.held)
     )
     columns: dict[str, list[str]] = {"Language": [], "Rows": [], **{name: [] for name in names}}
-    everyone = list(answer.fits.items())
+    names_of = named(answer.fits)
+    everyone = [(names_of[code], fit) for code, fit in answer.fits.items()]
     if answer.typical is not None:
         everyone.append(("a language like these", answer.typical))
     for language, fit in everyone:
         columns["Language"].append(language)
-        columns["Rows"].append(f"{fit.rows.height:,}" if language in answer.fits else "")
+        columns["Rows"].append(f"{fit.rows.height:,}" if fit is not answer.typical else "")
         for name in names:
             columns[name].append("; ".join(_cell(e) for e in fit.coefficients if e.name.split("[")[0] == name))
     first = everyone[0][1]
@@ -128,13 +113,14 @@ def _panels(answer: LanguageFits) -> list[str]:
 
 def _panel(answer: LanguageFits, name: str) -> Any:
     order = sorted(answer.fits, key=lambda n: -answer.fits[n].rows.height)
-    points = [p for language in order if (p := _point(answer, language, name)) is not None]
+    names = named(order)
+    points = [p | {"language": names[c]} for c in order if (p := _point(answer, c, name)) is not None]
     low, high = _domain(points)
     for p in points:
         p["from"], p["to"] = max(p["low"], low), min(p["high"], high)
     scale = alt.Scale(domain=[low, high], nice=False)
     x = alt.X("value:Q", scale=scale, axis=alt.Axis(title=None, labelExpr=NUMBER_LABELS, tickCount=4))
-    y = alt.Y("language:N", sort=order, axis=alt.Axis(title=None, grid=True))
+    y = alt.Y("language:N", sort=[names[c] for c in order], axis=alt.Axis(title=None, grid=True))
     shade = alt.Opacity("own:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=None)
     tip = [alt.Tooltip("language:N"), alt.Tooltip("text:N", title=name), alt.Tooltip("rows:Q")]
     if answer.across == "pooled":
@@ -157,7 +143,6 @@ def _point(answer: LanguageFits, language: str, name: str) -> dict[str, Any] | N
         return None
     own = answer.own.get(language, {}).get(name, 1.0)
     return {
-        "language": language,
         "value": e.value,
         "low": e.value if e.low is None else e.low,
         "high": e.value if e.high is None else e.high,
@@ -181,10 +166,8 @@ def _height(languages: int) -> int:
     return max(90, 22 * languages)
 
 
-def _runs(fit: Fit) -> list[str]:
-    if "run_id" in fit.rows.columns:
-        return fit.rows["run_id"].cast(pl.String).fill_null("").to_list()
-    return [f"row {n}" for n in fit.rows["row"]]
+def _source(answer: LanguageFits) -> str:
+    return next(iter(answer.fits.values())).source
 
 
 def _sentence(answer: LanguageFits) -> str:
@@ -200,4 +183,5 @@ def _sentence(answer: LanguageFits) -> str:
     parts = {language: float(np.mean(list(own.values()))) for language, own in answer.own.items()}
     poorest = min(parts, key=lambda language: parts[language])
     differ = f" Of the exponents, {name} differs most between them, by about {per_cent(width)}." if name else ""
-    return f"{have}; {poorest} borrows most, {per_cent(parts[poorest])} of its law being its own.{differ}"
+    borrower = named([poorest])[poorest]
+    return f"{have}; {borrower} borrows most, {per_cent(parts[poorest])} of its law being its own.{differ}"

@@ -13,7 +13,7 @@ from isogloss.fitting.drawn import moved_draws
 from isogloss.report.card import Card
 from isogloss.report.fit_charts import fit_source
 from isogloss.report.theme import rows
-from isogloss.report.words import MINUS, count, listed, value
+from isogloss.report.words import MINUS, about, count, listed, value
 
 if TYPE_CHECKING:
     from isogloss.fitting import Fit
@@ -125,7 +125,7 @@ def pairs_chart(fit: Fit, shown: list[str], found: list[dict[str, Any]]) -> Any:
     names = [{"x": i + 0.06, "y": k - i - 0.06, "label": n} for i, n in enumerate(shown)]
     ticks = [t for i, n in enumerate(shown) for t in cells[n].ticks(i)]
     tip = alt.Tooltip("is:N", title=" ")
-    strength = alt.Opacity("weight:Q", scale=alt.Scale(domain=[0, 1], range=[0.45, 1]), legend=None)
+    strength = alt.Opacity("weight:Q", scale=alt.Scale(domain=[0, 1], range=[0.6, 1]), legend=None)
     box = {"x": x, "x2": "x2:Q", "y": y, "y2": "y2:Q"}
 
     def layer(values: list[dict[str, Any]]) -> Any:
@@ -195,7 +195,7 @@ def _draw(a: _Scale, b: _Scale, i: int) -> str:
 
 
 def _short(number: float) -> str:
-    return value(float(f"{number:.2g}"))
+    return about(number) if abs(number) >= 1000 else value(float(f"{number:.2g}"))
 
 
 def _signed(correlation: float) -> str:

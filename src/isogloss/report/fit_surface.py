@@ -36,11 +36,6 @@ class Surface:
     optima: list[Point]
 
 
-def has_surface(fit: Fit) -> bool:
-    """Whether loss is a function of N and D alone, taking text as seen once."""
-    return {"N", "D"} <= set(fit.law.columns) <= {"N", "D", "U"}
-
-
 def surface_of(fit: Fit) -> Surface:
     N_range, D_range = _ranges(fit)
     # Lines run on beyond the picture, which cuts them off: ending them inside would look like a limit.

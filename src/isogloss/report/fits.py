@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from isogloss.fitting.drawn import over_N_and_D
 from isogloss.report.card import Card
 from isogloss.report.fit_charts import (
     fit_points,
@@ -18,11 +19,12 @@ from isogloss.report.fit_charts import (
     tokens_column,
 )
 from isogloss.report.fit_choices import choices_card
+from isogloss.report.fit_errors import errors_card
 from isogloss.report.fit_findings import findings_card
 from isogloss.report.fit_frontier import frontier_chart
 from isogloss.report.fit_isoflop import isoflop_card
 from isogloss.report.fit_pairs import pairs_card
-from isogloss.report.fit_surface import has_surface, surface_of
+from isogloss.report.fit_surface import surface_of
 from isogloss.report.words import about, count, flops, listed, per_cent, quantity, value
 
 if TYPE_CHECKING:
@@ -42,8 +44,9 @@ def fit_cards(fit: Fit) -> list[Card]:
         findings_card(fit),
         observed_card(fit, points),
         residuals_card(fit, points),
+        *_by_language(fit),
         surface_card(fit, points),
-        *([isoflop_card(fit, points)] if has_surface(fit) else []),
+        *([isoflop_card(fit, points)] if over_N_and_D(fit) else []),
         optimum_card(fit),
         pairs_card(fit),
         *([choices_card(fit.choices)] if fit.choices else []),
@@ -117,9 +120,16 @@ def residuals_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
     )
 
 
+def _by_language(fit: Fit) -> list[Card]:
+    if "target" not in fit.rows.columns or fit.rows["target"].n_unique() < 2:
+        return []
+    parts = fit.rows.partition_by("target", as_dict=True)
+    return [errors_card({str(code): frame for (code,), frame in parts.items()}, fit.source)]
+
+
 def surface_card(fit: Fit, points: list[dict[str, Any]]) -> Card:
     title = "Loss over size and tokens"
-    if not has_surface(fit):
+    if not over_N_and_D(fit):
         others = [c for c in fit.law.columns if c not in ("N", "D")]
         return Card(
             "surface",

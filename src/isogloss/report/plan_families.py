@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isogloss.report.card import Card
-from isogloss.report.finding import MOST_ROWS, OTHERS, by_family, group_order
+from isogloss.report.finding import MANY, OTHERS, by_family, group_order
 from isogloss.report.plan_rows import Row, all_rows
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, PERCENT_LABELS, even_ticks, rows
 from isogloss.report.words import count, listed, loss, per_cent, times
@@ -31,13 +31,17 @@ class _Family:
         return sum(r.share for r in self.rows)
 
     @property
+    def capped(self) -> int:
+        return sum(r.capped for r in self.rows)
+
+    @property
     def losses(self) -> np.ndarray:
         return np.array([r.loss for r in self.rows])
 
 
 def families_cards(plan: Plan) -> list[Card]:
-    """One card; none where a row for each language is legible."""
-    return [families_card(plan)] if len(plan.languages) > MOST_ROWS else []
+    """One card; none where a row for each language says enough."""
+    return [families_card(plan)] if len(plan.languages) > MANY else []
 
 
 def families_card(plan: Plan) -> Card:
@@ -47,20 +51,19 @@ def families_card(plan: Plan) -> Card:
     mine = {n: tuple(each[c] for c in each if family[c] == n and c in kept) for n in group_order(family.values())}
     found = [_Family(name, members) for name, members in mine.items() if members]
     found.sort(key=lambda f: (f.name == OTHERS, -f.share))
-    first, most = found[0], [f"{f.name} {per_cent(f.share)}" for f in found[:3]]
-    spread = [f for f in found if len(f.rows) > 1]
-    widest = max(spread, key=lambda f: f.losses.max() / f.losses.min(), default=first)
+    most = [f"{f.name} {per_cent(f.share)}" for f in found[:3]]
+    held = max(found, key=lambda f: f.capped)
+    rest = f"; {held.capped} of {len(held.rows)} languages of {held.name} are held by their epoch cap"
     return Card(
         id="families",
         title="Shares and losses by family",
-        sentence=f"Most of the tokens go to {listed(most)}; expected losses differ most "
-        f"within {widest.name}, from {loss(float(widest.losses.min()))} to {loss(float(widest.losses.max()))}.",
+        sentence=f"Most of the tokens go to {listed(most)}{rest if held.capped else ''}.",
         chart=alt.hconcat(_shares(found), _losses(found)),
         table=pl.DataFrame(
             {
                 "Family": [f.name for f in found],
                 "Languages": [len(f.rows) for f in found],
-                "At their cap": [sum(r.capped for r in f.rows) for f in found],
+                "At their cap": [f.capped for f in found],
                 "Share, %": [f.share for f in found],
                 "Least loss": [float(f.losses.min()) for f in found],
                 "Median loss": [float(np.median(f.losses)) for f in found],
@@ -73,9 +76,12 @@ def families_card(plan: Plan) -> Card:
             "Share, %": "percent",
             **dict.fromkeys(("Least loss", "Median loss", "Largest loss"), "loss"),
         },
-        notes=("One dot per language; ticks are the median of a family. Orange: held by its epoch cap.",),
+        notes=(
+            "One dot per language; ticks are the median of a family. Orange: held by its epoch cap.",
+            "Losses of different languages are not on one scale: read these as where each language lies, not as ranks.",
+        ),
         evidence=f"{count(len(kept), 'language')} of this plan; losses are {plan.loss_unit}, from the laws named under "
-        "what this rests on.",
+        "“What this rests on”.",
     )
 
 

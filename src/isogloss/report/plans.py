@@ -104,9 +104,8 @@ def numbers_card(plan: Plan) -> Card:
 
 
 def _drawn(plan: Plan) -> str:
-    """What the bars rest on."""
     unsure = plan.uncertainty
-    return "" if unsure is None else f"; bars hold {central(unsure.level)} of {len(unsure.N):,} draws"
+    return "" if unsure is None else f", {len(unsure.N):,} draws of laws and transfer"
 
 
 def _weakest(plan: Plan, of: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # More dots would cover each other and make the page heavy.
 MOST_DOTS = 1500
+HELPER_STEP = 27
 # Scores beyond are drawn at the edge: one hopeless pair would press all others together.
 SHOWN = (-2.0, 1.5)
 
@@ -108,17 +109,24 @@ def helpers_chart(shown: Shown, targets: Sequence[str], most: int) -> Any:
     others = alt.Chart(rows([d for d in dots if d["rank"] != "best"])).mark_point(size=26, opacity=1)
     others = others.encode(x=x, y=y, color=colour, tooltip=tip)
     points = alt.Chart(rows(best)).mark_point(size=70, opacity=1).encode(x=x, y=y, color=colour, tooltip=tip)
-    named = (
-        alt.Chart(rows(best))
-        .mark_text(style=NUMBERS, baseline="middle")
-        .encode(y=y, x=alt.value("width"), text="source:N")
-    )
-    layers = [spans, others, points, named]
+    # Above the dot and not in a column of their own, which would leave a phone no room for the dots.
+    middle = (domain[0] + domain[1]) / 2
+    sides: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+        ({"align": "left", "dx": -5}, [d for d in best if d["bts"] < middle]),
+        ({"align": "right", "dx": 5}, [d for d in best if d["bts"] >= middle]),
+    ]
+    named = [
+        alt.Chart(rows(mine))
+        .mark_text(style="ink", fontSize=10.5, dy=-9, **side)
+        .encode(x=x, y=y, text="source:N", tooltip=tip)
+        for side, mine in sides
+        if mine
+    ]
+    layers = [spans, others, points, *named]
     if many:
         layers = [first_or_found(layer, "target") for layer in layers]
-        return alt.layer(zero, *layers).add_params(finder()).properties(width="container", height=alt.Step(20))
-    step = 20 if len(targets) <= 45 else 13
-    return alt.layer(zero, *layers).properties(width="container", height=step * len(targets))
+        return alt.layer(zero, *layers).add_params(finder()).properties(width="container", height=alt.Step(HELPER_STEP))
+    return alt.layer(zero, *layers).properties(width="container", height=HELPER_STEP * len(targets))
 
 
 def relations_chart(shown: Shown) -> Any:

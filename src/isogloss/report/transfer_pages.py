@@ -79,8 +79,8 @@ def prediction_cards(
         next_runs = Card(
             "suggestions",
             "What to measure next",
-            f"Not computed for more than {MOST_SUGGESTED} languages: give `isogloss transfer suggest` those that matter "
-            "most (--languages).",
+            f"Not computed for more than {MOST_SUGGESTED} languages: give `isogloss transfer suggest` those that "
+            "matter most (--languages).",
         )
     else:
         next_runs = suggestions_card(suggest(found, count=SUGGESTED), "all these scores")

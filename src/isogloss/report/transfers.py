@@ -111,8 +111,8 @@ def helpers_card(shown: Shown) -> Card:
                 else []
             ),
         ),
-        evidence=f"{count(len(shown.rows), 'score')}, {len(shown.measured):,} of them measured; names at the right are "
-        "the best sources.",
+        evidence=f"{count(len(shown.rows), 'score')}, {len(shown.measured):,} of them measured; the best source "
+        "of each target is named.",
     )
 
 
