@@ -13,7 +13,12 @@ demo: $(VENV)/.installed
 
 # By file: tests of one file share fits and compiled programs, and two Rays at once get into each other's way.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
+
+# The rest: simulations, whole posteriors, killed workers. Minutes; every change runs both.
+.PHONY: slow
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m slow
 
 # Format, lint and types, as the checks on every change run them.
 check: $(VENV)/.installed-dev

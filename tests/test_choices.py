@@ -152,6 +152,7 @@ def test_the_other_count_of_parameters_answers_in_the_fits_own(simulated: Fit) -
     assert pytest.approx(chosen(simulated).C) == 6 * other.N * other.D
 
 
+@pytest.mark.slow
 def test_laws_that_the_table_has_columns_for_are_tried() -> None:
     choices = chosen(fit("data-constrained", data_constrained().frame(noise=1e-3), draws=0, choices=True))
     other = next(c for c in choices.tried if c.kind == "law" and c.name == "chinchilla")

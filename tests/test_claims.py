@@ -115,6 +115,7 @@ def _race(folder: Path, runs: int, barrier, results) -> None:
     barrier.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", ["nothing", "dead claims"])
 def test_of_many_processes_racing_for_many_runs_each_run_goes_to_one(tmp_path, before):
     runs, processes = 200, 6

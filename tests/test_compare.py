@@ -180,6 +180,7 @@ def test_held_out_shares_change_no_coefficient_and_no_source():
     assert world.names[5] in rows_for(get_form("atlas").law, tampered).sources
 
 
+@pytest.mark.slow
 def test_separate_laws_are_those_that_fit_gives(table: RunTable):
     every = Split("in-sample", "", np.ones(len(table), bool), in_sample=True)
     found = held_out("chinchilla", table, every)
@@ -268,6 +269,7 @@ def test_no_law_is_taken_where_none_beats_the_mean():
 # --- the whole --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_transfer_is_found_where_there_is_transfer(comparison: Comparison):
     assert [s.name for s in comparison.splits] == list(SPLITS)
     for split in ("random", "N", "D", "C", "M"):
@@ -281,6 +283,7 @@ def test_transfer_is_found_where_there_is_transfer(comparison: Comparison):
     assert comparison.by_language.height == len(LAWS) * len(SPLITS) * 3
 
 
+@pytest.mark.slow
 def test_scores_can_be_made_again_from_predictions(comparison: Comparison):
     for cell in comparison.by_language.to_dicts():
         rows = comparison.predictions.filter(

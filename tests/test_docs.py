@@ -207,8 +207,14 @@ def test_batch_scripts_are_bash_and_their_commands_exist(snippet):
         app.parse_args(words, exit_on_error=False, print_error=False)
 
 
+WITH_COMMANDS = [p for p in PAGES if p.stem in {s.page.stem for s in snippets("sh")}]
+SLOW = {"transfer.md", "how-to-choose.md"}
+
+
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if p.stem in {s.page.stem for s in snippets("sh")}], ids=lambda p: p.name
+    "page",
+    [pytest.param(p, marks=pytest.mark.slow if p.name in SLOW else ()) for p in WITH_COMMANDS],
+    ids=lambda p: p.name,
 )
 @pytest.mark.usefixtures("workplace")
 def test_cheap_commands_run(page, capsys):

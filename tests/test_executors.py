@@ -201,6 +201,7 @@ def stand_in(folder: Path, command: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_workers_killed_around_their_checkpoints_change_nothing(tmp_path, undisturbed, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study, runs=[block()], machine__checkpoint_seconds=1e-6)
@@ -233,6 +234,7 @@ class Killer(threading.Thread):
             time.sleep(0.01)
 
 
+@pytest.mark.slow
 @WITHOUT_RAY
 def test_workers_killed_on_ray_change_nothing(tmp_path, undisturbed):
     prepared = prepared_again(tmp_path, runs=LONG, **OFTEN)

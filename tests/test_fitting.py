@@ -76,6 +76,7 @@ def test_optimum_of_the_fit_is_the_laws_own() -> None:
 # --- intervals --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     """A guard against gross error: 20 studies are too few to tell 80 % from 90 %."""
     design = chinchilla(7, 6)

@@ -117,6 +117,7 @@ def plainly(groups: Groups, optimum: Optimum, shape: Shape, data: dict[str, Any]
     return float(total + stats.norm.logpdf(found["mean"][firsts], mean[0, at_first], scale[0, at_first]).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["chinchilla", "chinchilla tied", "atlas"])
 def test_the_density_is_that_of_the_model_written_plainly(case: Case) -> None:
     """Up to a constant: whatever the coordinates, and with all noise and effects."""

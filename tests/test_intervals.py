@@ -278,6 +278,7 @@ def test_without_numpyro_the_posterior_is_refused(monkeypatch: pytest.MonkeyPatc
         fit("chinchilla", linear_frame(), intervals="posterior", starts=4, draws=20)
 
 
+@pytest.mark.slow
 def test_the_posterior_agrees_with_the_regression() -> None:
     pytest.importorskip("numpyro")
     answer = linear_fit("posterior")

@@ -147,6 +147,7 @@ def test_intervals_of_pooled_laws_hold_the_truth(fits: dict[str, LanguageFits], 
     assert np.median(widths) < 0.5
 
 
+@pytest.mark.slow
 def test_real_byte_models() -> None:
     frame = byte_transfer()
     if frame is None:
@@ -184,6 +185,7 @@ def test_one_coefficient_tied_is_the_best_single_value(study: tuple[RunTable, Wo
         assert total <= sum(held[n].objective for n in held) * (1 + 1e-6)
 
 
+@pytest.mark.slow
 def test_atlas_finds_transfer_and_a_shared_decay() -> None:
     world = make_world(4, seed=2, text=(3e9, 3e10))
     mixtures = np.concatenate([alone(world), pairs(world, 2), uneven(world, [3, 4], each=2)])
@@ -204,6 +206,7 @@ def test_atlas_finds_transfer_and_a_shared_decay() -> None:
     assert np.abs(fitted - true).mean() < 0.06
 
 
+@pytest.mark.slow
 def test_what_no_row_depends_on_is_held_and_said() -> None:
     """No mixtures and no repeated text: ATLAS's decay and weights are at their defaults, whatever the seed."""
     table, world = simulated(seed=3, languages=4, runs=(12, 20))

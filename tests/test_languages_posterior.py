@@ -15,6 +15,8 @@ from isogloss.fitting.objective import HuberLogLoss
 from isogloss.laws import Chinchilla
 from isogloss.runs import RunTable, read_runs
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("de", "fr", "es", "it", "pt")
 ROWS = (40, 20, 12, 8, 4)
 DRAWS = 400

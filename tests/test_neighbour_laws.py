@@ -223,6 +223,7 @@ def errors(answer: Fit) -> np.ndarray:
     return np.abs(answer.rows["relative_error"].to_numpy())
 
 
+@pytest.mark.slow
 def test_kaplans_law_fits_chinchillas_points_worse_than_chinchillas() -> None:
     table = read_runs(public("chinchilla_svg"), where="use=1")
     kaplan, chinchilla = (fit(law, table, starts=16, draws=0) for law in ("kaplan", "chinchilla"))
@@ -230,6 +231,7 @@ def test_kaplans_law_fits_chinchillas_points_worse_than_chinchillas() -> None:
     assert kaplan.objective > chinchilla.objective
 
 
+@pytest.mark.slow
 def test_mixing_law_ranks_unseen_mixtures_of_the_pile() -> None:
     """Fitted to 512 mixtures at 1M, it ranks 256 others; trees reach 0.989 (Liu et al. 2024), lines about 0.90."""
     table = read_runs(public("regmix_1m")).for_target("pile_cc")

@@ -137,6 +137,7 @@ def test_a_choice_of_several_fits_is_made_for_all_of_them_together(folder: Path)
     assert {c.languages for c in choices.tried} == {("ekk_Latn", "fin_Latn")}
 
 
+@pytest.mark.slow
 def test_plans_by_family_laws_have_theirs(tmp_path: Path) -> None:
     made = fit("family", family().frame(noise=2e-3), draws=0, choices=True)
     folder = str(made.save(tmp_path / "family"))

@@ -201,6 +201,7 @@ def test_only_ratios_of_counts_matter() -> None:
     assert plan(asking(phases=twice), draws=0).objective == pytest.approx(plan(asking(), draws=0).objective, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_three_phases_with_limits_corpora_and_other_objectives() -> None:
     phases = [
         {"name": "warm", "part": 0.1, "counts": 0.5},

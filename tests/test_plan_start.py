@@ -210,6 +210,7 @@ def runs(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_crossings_are_fitted_where_the_runs_measure_a_language(runs: Path) -> None:
     languages = {"Estonian": {"tokens": "200B"}, "Finnish": {"tokens": "200B"}}
     asked = ask({**OURS, "runs": str(runs), "init": "ckpt"}, languages=languages, limits={"max_params": "1B"})

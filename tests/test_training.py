@@ -382,6 +382,7 @@ def test_bfloat16_agrees_with_float32_to_its_precision(tmp_path: Path) -> None:
 # --- several processes ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_run_as_one_does(tmp_path: Path) -> None:
     """FSDP under torchrun, and a resumption by one process of what two had begun."""
     script = Path(__file__).with_name("sharded_run.py")

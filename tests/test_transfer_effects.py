@@ -43,6 +43,7 @@ def test_known_effects_are_found_with_their_spreads() -> None:
     assert found.pairs == SIZE * (SIZE - 1)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     held = [low < 0.1 < high for seed in range(20) for low, high in [by_term(effects_of(seed))["same script"][1:]]]
     assert 0.75 <= np.mean(held) <= 0.99
@@ -52,6 +53,7 @@ def effects_of(seed: int) -> Effects:
     return effects(world(seed, script=0.1), permutations=1)
 
 
+@pytest.mark.slow
 def test_without_an_effect_permutations_rarely_find_one_and_pairs_taken_alone_often_do() -> None:
     """Languages of one script share nothing here, but some targets are hard and some sources poor."""
     found = [effects(world(seed), permutations=29, seed=seed).terms[0] for seed in range(14)]

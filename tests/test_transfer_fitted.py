@@ -36,6 +36,7 @@ def studies() -> list[tuple[Study, LanguageFits, Prediction]]:
     return out
 
 
+@pytest.mark.slow
 def test_shrunk_weights_are_nearer_to_the_truth_than_fit_and_prediction(
     studies: list[tuple[Study, LanguageFits, Prediction]],
 ) -> None:
@@ -55,6 +56,7 @@ def test_shrunk_weights_are_nearer_to_the_truth_than_fit_and_prediction(
     assert np.mean(widths, axis=0)[0] < 0.9 * np.mean(widths, axis=0)[1]
 
 
+@pytest.mark.slow
 def test_without_a_prediction_the_weights_are_the_fits_own(
     studies: list[tuple[Study, LanguageFits, Prediction]],
 ) -> None:
@@ -85,6 +87,7 @@ def test_without_a_prediction_the_weights_are_the_fits_own(
     assert not any(source in ("", "tau_other") for source in frame["source"])
 
 
+@pytest.mark.slow
 def test_one_languages_fit_is_enough(studies: list[tuple[Study, LanguageFits, Prediction]]) -> None:
     study, fits, prediction = studies[0]
     language = study.world.names[0]
@@ -95,6 +98,7 @@ def test_one_languages_fit_is_enough(studies: list[tuple[Study, LanguageFits, Pr
     assert "fitted together" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_fitted_and_measured_scores_side_by_side(studies: list[tuple[Study, LanguageFits, Prediction]]) -> None:
     study, fits, prediction = studies[0]
     world, rng = study.world, np.random.default_rng(4)
@@ -131,6 +135,7 @@ def test_fitted_and_measured_scores_side_by_side(studies: list[tuple[Study, Lang
         found.compare(TransferMatrix(("swh_Latn", "hau_Latn"), scores[:2, :2], kind[:2, :2]))
 
 
+@pytest.mark.slow
 def test_what_may_count_twice_is_said_and_taken_out(studies: list[tuple[Study, LanguageFits, Prediction]]) -> None:
     study, fits, prediction = studies[0]
     names = study.world.names
@@ -146,6 +151,7 @@ def test_what_may_count_twice_is_said_and_taken_out(studies: list[tuple[Study, L
     np.testing.assert_array_equal(apart(matrix, fits).bts, study.matrix.bts)
 
 
+@pytest.mark.slow
 def test_a_prediction_far_off_is_widened_and_said_so(studies: list[tuple[Study, LanguageFits, Prediction]]) -> None:
     study, fits, prediction = studies[1]
     off = replace(study.matrix, bts=2 - (2 - study.matrix.bts) * np.exp(0.7))
@@ -158,6 +164,7 @@ def test_a_prediction_far_off_is_widened_and_said_so(studies: list[tuple[Study, 
     assert wrong.own.mean() > right.own.mean()
 
 
+@pytest.mark.slow
 def test_bad_input_is_named(studies: list[tuple[Study, LanguageFits, Prediction]]) -> None:
     study, fits, prediction = studies[0]
     with pytest.raises(InputError, match="level must be between 0 and 1, got 90"):
@@ -297,6 +304,7 @@ def test_either_side_is_widened_where_it_is_wrong() -> None:
 # --- real runs ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_real_pairs_rank_as_measured_but_fitted_scores_are_higher() -> None:
     """Of four pairs at one size: two weak points of such runs, one seed and few shapes, show in the difference."""
     if not DATA.is_file():

@@ -346,6 +346,7 @@ def test_what_is_left_out_is_not_seen() -> None:
     assert (again["score"] == 1.5).all()
 
 
+@pytest.mark.slow
 def test_the_published_scores_of_a_left_out_language_are_predicted_better_than_by_means() -> None:
     found = validate(TransferMatrix.published(), leave=("target", "source"), with_forest=False).scores
     for way in ("target", "source"):

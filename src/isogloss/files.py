@@ -41,7 +41,7 @@ _OF_FILES = frozenset((".html", ".htm", ".json", ".csv", ".parquet", ".pdf", ".m
 def check_folder(path: Path, *, marker: str) -> None:
     """InputError if `new_folder` would refuse `path`: ask before long work, not after it."""
     check_target(path, marker=marker)
-    if path.suffix.lower() in _OF_FILES and not path.is_dir():
+    if path.suffix.lower() in _OF_FILES and not path.exists():
         hint = f"For example -o {path.stem}; isogloss report {path.stem} makes one page of it."
         raise InputError(f"{path.name} is the name of a file, and this writes a folder", hint=hint)
     nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())

@@ -126,7 +126,9 @@ def warnings(
     starved = [c for c, p, w in zip(basis.languages, top.shares, basis.weights, strict=True) if p < NOTHING and w > 0]
     fixed = sum(need.share or 0.0 for need in asked.languages.values())
     if starved and asked.budget.target is None and fixed < 1 - NOTHING:
-        out.append(f"{', '.join(starved)} would get next to nothing: give them min_share if they must be served.")
+        many = "" if len(starved) <= 12 else " (shares below 0.001 % in the table)"
+        who = some(starved, most=12) + many
+        out.append(f"{who} would get next to nothing: give them min_share if they must be served.")
     return out
 
 
