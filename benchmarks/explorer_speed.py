@@ -2,9 +2,9 @@
 
     python benchmarks/explorer_speed.py [--quick]
 
-In a headless Chromium (playwright; ISOGLOSS_CHROMIUM names another): from starting `isogloss serve` until the first
-plan is on the page, from opening the address of a server that runs, and from a key on the budget's slider until the
-new numbers stand there, for plans of 5, 20 and 100 languages, without intervals and with them.
+In a headless Chromium (playwright; ISOGLOSS_CHROMIUM names another): from starting `isogloss serve` until the controls
+of the first page can be used and until its plan is there, from opening the address of a server that runs, and from a
+key on the budget's slider until the new numbers stand there, for 5, 20 and 100 languages, with and without intervals.
 """
 
 from __future__ import annotations
@@ -66,13 +66,15 @@ def serving(cache: Path) -> Iterator[tuple[str, float]]:
         process.wait(timeout=30)
 
 
-def opened(browser: Any, address: str) -> tuple[Page, float]:
-    """A fresh session with the page's first answer, and when that was there."""
+def opened(browser: Any, address: str) -> tuple[Page, float, float]:
+    """A fresh session with the page's first answer, and when its controls and the answer were there."""
     page = browser.new_context().new_page()
     page.set_default_timeout(120_000)
     page.goto(address)
+    page.get_by_role("slider", name="Budget, training FLOPs").wait_for()
+    controls = time.perf_counter()
     page.wait_for_function(ANSWERED)
-    return page, time.perf_counter()
+    return page, controls, time.perf_counter()
 
 
 def settle(page: Page) -> None:
@@ -111,26 +113,30 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as cache, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        first = []
+        first, usable = [], []
         for _ in range(starts):
             with serving(Path(cache)) as (address, begin):
-                _, there = opened(browser, address)
+                _, controls, there = opened(browser, address)
+                usable.append(controls - begin)
                 first.append(there - begin)
+        rows.append(row("start to controls", usable, "from the command to a budget that can be moved"))
         rows.append(row("start to first plan", first, "from the command to a plan of 5 languages on the page"))
         with serving(Path(cache)) as (address, _):
             opened(browser, address)[0].context.close()
-            again = []
+            again, ready = [], []
             for _ in range(starts):
                 begin = time.perf_counter()
-                page, there = opened(browser, address)
+                page, controls, there = opened(browser, address)
+                ready.append(controls - begin)
                 again.append(there - begin)
                 page.context.close()
-            rows.append(row("open the page", again, "of a server that runs, in a new session"))
+            rows.append(row("open the page, controls", ready, "of a server that runs, in a new session"))
+            rows.append(row("open the page, plan", again, "of a server that runs, in a new session"))
             by_text = ["eng_Latn", *(e.code for e in languages.all_languages() if e.code != "eng_Latn")]
             for count in (5, 20, 100):
                 for draws in (False, True) if count < 100 else (False,):
                     link = f"{address}/?l={codes(by_text[:count])}&c=1e22&i={int(draws)}"
-                    page, _ = opened(browser, link)
+                    page, _, _ = opened(browser, link)
                     words = "point plan" if not draws else "with 60 draws"
                     times = updates(page, repeats, draws=draws)
                     rows.append(row(f"update, {count} languages, {words}", times, "another budget, same languages"))

@@ -25,7 +25,7 @@ def row_height(count: int) -> int:
 
 
 def shares_chart(shown: list[Row]) -> Any:
-    """Bars for the plan's shares; what naive mixtures would give as light marks; the number at the right."""
+    """Bars for the shares, lines for their intervals, light marks for naive mixtures, the numbers at the right."""
     limit = _share_limit(shown)
     bars = [{"language": r.name, "share": r.share, "text": per_cent(r.share)} for r in shown]
     marks = [
@@ -47,11 +47,20 @@ def shares_chart(shown: list[Row]) -> Any:
     )
     tip = [_tip("language", "N"), _tip("mixture", "N"), _tip("is", "N", "share")]
     base = alt.Chart(rows(marks)).encode(y=y, x=x, tooltip=tip)
+    spans = [
+        {"language": r.name, "share": low, "end": min(high, limit), "is": f"{per_cent(low)} to {per_cent(high)}"}
+        for r in shown
+        for low, high in [r.share_bounds or (limit, limit)]
+        if low < limit
+    ]
     return _panel(
         alt.layer(
             alt.Chart(rows([b for b in bars if b["share"] <= limit]))
             .mark_bar(style="plan", height={"band": 0.62})
             .encode(y=y, x=x, tooltip=[_tip("language", "N"), _tip("text", "N", "share")]),
+            alt.Chart(rows(spans))
+            .mark_rule(style="ink", strokeWidth=1.6, opacity=0.8)
+            .encode(y=y, x=x, x2="end:Q", tooltip=[_tip("language", "N"), _tip("is", "N", "best in the draws")]),
             base.transform_filter("!datum.beyond").mark_tick(style="muted", thickness=1.5, height={"band": 0.85}),
             base.transform_filter("datum.beyond").mark_text(style="muted", text="▸", align="right", fontSize=13),
             _numbers(bars, y),

@@ -39,6 +39,8 @@ class Row:
     naive_losses: dict[str, float]
     loss_bounds: tuple[float, float] | None = None
     """Of the plan's loss over the draws, where there are draws."""
+    share_bounds: tuple[float, float] | None = None
+    """Of the share that is best in each draw."""
 
 
 def all_rows(plan: Plan, order: Iterable[int] | None = None) -> list[Row]:
@@ -47,6 +49,7 @@ def all_rows(plan: Plan, order: Iterable[int] | None = None) -> list[Row]:
     capped = at_cap(plan)
     unsure = plan.uncertainty
     bounds = None if unsure is None else np.array(unsure.bounds(unsure.loss)).T
+    best = None if unsure is None else np.array(unsure.bounds(unsure.shares)).T
     return [
         Row(
             name=names[plan.languages[i]],
@@ -59,6 +62,7 @@ def all_rows(plan: Plan, order: Iterable[int] | None = None) -> list[Row]:
             naive_shares={MIXTURES[a.name]: float(a.shares[i]) for a in plan.alternatives},
             naive_losses={MIXTURES[a.name]: float(a.loss[i]) for a in plan.alternatives},
             loss_bounds=None if bounds is None else (float(bounds[i, 0]), float(bounds[i, 1])),
+            share_bounds=None if best is None else (float(best[i, 0]), float(best[i, 1])),
         )
         for i in (by_share(plan) if order is None else order)
     ]

@@ -165,6 +165,9 @@ def mixture_card(plan: Plan) -> Card:
         "Grey marks beside the shares are what uniform, proportional, temperature and UniMax sampling would give "
         "(▸ beyond the axis); beside the epochs they are the caps. Orange bars are held by their cap.",
     )
+    if plan.uncertainty is not None:
+        level = central(plan.uncertainty.level)
+        notes += (f"Dark lines hold the share that is best in each draw, in {level} of the draws.",)
     if len(shown) < len(order):
         notes += (f"The charts show the {len(shown) - 1} largest shares and the others together; the table has all.",)
     return Card(
