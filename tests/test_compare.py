@@ -143,6 +143,7 @@ def test_a_largest_level_with_most_of_the_runs_is_not_held_out():
 # --- what is held out is not seen -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["N", "M"])
 def test_held_out_losses_change_nothing(table: RunTable, name: str):
     split = split_of(table, name)

@@ -215,6 +215,7 @@ def crossing() -> Crossover:
     return crossover("et", runs=runs(), draws=200)
 
 
+@pytest.mark.slow
 def test_a_crossing_is_found_within_its_interval(crossing: Crossover) -> None:
     truth = 6 * 3e8 * 1e10
     assert crossing.crossing.status == "crosses"
@@ -223,6 +224,7 @@ def test_a_crossing_is_found_within_its_interval(crossing: Crossover) -> None:
     assert crossing.way("continue").evidence[0].kind == "measured"
 
 
+@pytest.mark.slow
 def test_fitted_curves_have_bands_and_cross_where_it_says(crossing: Crossover) -> None:
     scratch, continued = crossing.way("scratch").curve, crossing.way("continue").curve
     assert scratch is not None

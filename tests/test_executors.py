@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:Runtime
 
 HAS_RAY = find_spec("ray") is not None
 WITHOUT_RAY = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'isogloss[cluster]'")
-RAY = pytest.param("ray", marks=WITHOUT_RAY)
+RAY = pytest.param("ray", marks=[WITHOUT_RAY, pytest.mark.slow])
 
 SEEDS = [block(seeds=[0, 1])]
 LONGER = [block(seeds=[0, 1], tokens=[20 * BATCH, 32 * BATCH])]
@@ -311,6 +311,7 @@ def test_what_an_earlier_worker_said_is_not_told_again(tmp_path, monkeypatch):
         assert str(caught.value) == said
 
 
+@pytest.mark.slow
 @WITHOUT_RAY
 def test_tasks_that_break_stop_the_study_on_ray(tmp_path):
     import ray
@@ -328,6 +329,7 @@ def test_tasks_that_break_stop_the_study_on_ray(tmp_path):
         supervise(crew, lambda: None)
 
 
+@pytest.mark.slow
 @WITHOUT_RAY
 def test_a_folder_that_the_cluster_does_not_see_is_said_on_ray(tmp_path):
     from isogloss.sweeps.executors.ray import RayCrew

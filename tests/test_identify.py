@@ -111,6 +111,7 @@ def test_a_flaw_is_named_with_its_cause_and_a_cure(
     assert any(best.then[n] < 0.5 * best.now[n] for n in coefficients)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shares", "coefficients", "why"),
     [
@@ -161,6 +162,7 @@ def added(frame: pl.DataFrame, finding: Finding, seed: int) -> pl.DataFrame:
     return pl.concat([frame, plain(np.array(more["N"]), np.array(more["D"]), seed=1000 + seed)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "lowest"), [(two_sizes, 0.5), (one_line, 0.2)], ids=["two sizes", "one line"])
 def test_runs_that_are_proposed_shrink_the_error_as_said(make: Callable[[], pl.DataFrame], lowest: float) -> None:
     """Refits of many noisy tables with the runs added scatter by about the error that was promised."""

@@ -94,6 +94,7 @@ def test_a_prior_draws_the_optimum_to_its_mean() -> None:
 # --- pooling ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["inside", "ten times the compute"])
 def test_pooling_predicts_better_than_separate_or_common_laws(
     fits: dict[str, LanguageFits], study: tuple[RunTable, World], where: str

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from isogloss.planning.allocate import Allocation
 from isogloss.planning.expand_problem import Problem, Span, solved, span
@@ -134,6 +133,9 @@ def _old_draws(path: Path, x: float) -> np.ndarray:
 
 def _crossings(rows: dict[float, np.ndarray], wanted: np.ndarray) -> np.ndarray:
     """Where each draw's loss falls to what is wanted; at the path's end where it does not."""
+    # SciPy's interpolation takes long to load, and few plans need it.
+    from scipy.interpolate import PchipInterpolator
+
     # Points closer than the noise of the search would make the curve wiggle.
     xs: list[float] = []
     for x in sorted(rows):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from scipy.optimize import minimize_scalar
 
 from isogloss.planning.allocate import Allocator
@@ -110,6 +109,9 @@ def compute_saved(
 
 def _crossing(x: np.ndarray, losses: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Where each row of `losses` `(n, points)`, which fall in x, equals its `wanted` `(n,)`; at an end if beyond it."""
+    # SciPy's interpolation takes long to load, and few plans need it.
+    from scipy.interpolate import PchipInterpolator
+
     out = np.empty(len(wanted))
     for i, (row, target) in enumerate(zip(losses, wanted, strict=True)):
         # Where the cap holds a loss, it does not fall: such points tell nothing of where it does.

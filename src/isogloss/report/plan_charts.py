@@ -58,15 +58,23 @@ def shares_chart(shown: list[Row]) -> Any:
             alt.Chart(rows([b for b in bars if b["share"] <= limit]))
             .mark_bar(style="plan", height={"band": 0.62})
             .encode(y=y, x=x, tooltip=[_tip("language", "N"), _tip("text", "N", "share")]),
-            alt.Chart(rows(spans))
-            .mark_rule(style="ink", strokeWidth=1.6, opacity=0.8)
-            .encode(y=y, x=x, x2="end:Q", tooltip=[_tip("language", "N"), _tip("is", "N", "best in the draws")]),
+            *([_lines(spans, y, x)] if spans else []),
             base.transform_filter("!datum.beyond").mark_tick(style="muted", thickness=1.5, height={"band": 0.85}),
             base.transform_filter("datum.beyond").mark_text(style="muted", text="▸", align="right", fontSize=13),
             _numbers(bars, y),
         ),
         shown,
         "Share",
+    )
+
+
+def _lines(spans: list[dict[str, Any]], y: Any, x: Any) -> Any:
+    """From share to end."""
+    tip = [_tip("language", "N"), _tip("is", "N", "best in the draws")]
+    return (
+        alt.Chart(rows(spans))
+        .mark_rule(style="ink", strokeWidth=1.6, opacity=0.8)
+        .encode(y=y, x=x, x2="end:Q", tooltip=tip)
     )
 
 
