@@ -96,7 +96,7 @@ def prepared_again(folder: Path, **changes: Any) -> Prepared:
 # --- one contract -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("executor", ["inline", "local", RAY])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("local", marks=pytest.mark.slow), RAY])
 def test_every_executor_keeps_the_contract(tmp_path, executor, undisturbed):
     prepared = prepared_again(tmp_path, runs=[block()])
     bad = run_folder(tmp_path, prepared.jobs[1].run_id)
@@ -424,6 +424,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.slow
 def test_a_study_is_killed_and_interrupted_and_goes_on(tmp_path, undisturbed):
     prepare(tiny_study(tmp_path, runs=LONG, **OFTEN))
     study = start_study(tmp_path)
