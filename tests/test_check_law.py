@@ -52,6 +52,7 @@ def stand_ins(law: str, missing: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [e for e in laws.entries() if e.law], ids=lambda entry: entry.id)
 def test_published_laws_pass(entry: Entry) -> None:
     assert entry.law is not None

@@ -86,6 +86,7 @@ def test_an_objective_as_a_choice_is_the_fit_with_that_objective(
     )
 
 
+@pytest.mark.slow
 @needs_data
 def test_all_245_points_show_that_leaving_out_5_is_the_choice(public: Choices) -> None:
     """Without --where, the authors' own rule is among those that are tried."""
@@ -195,6 +196,7 @@ def test_the_card_draws_every_choice_that_has_an_answer(simulated: Fit) -> None:
     assert all(json.dumps(c.name)[1:-1] in spec for c in choices.answered)
 
 
+@pytest.mark.slow
 def test_the_command_puts_back_what_where_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frame = chinchilla().frame(noise=3e-3)
     frame = frame.with_columns(use=pl.Series([0, 0, *[1] * (frame.height - 2)]))

@@ -67,6 +67,7 @@ def test_predict_fills_other_languages(folder: Path, tmp_path: Path, capsys: pyt
     assert set(zip(evidence["target"], evidence["source"], strict=True)) == {(DE, EN), (FR, EN)}
 
 
+@pytest.mark.slow
 def test_predict_says_how_good_it_is(capsys: pytest.CaptureFixture[str]):
     answer = said(capsys, "predict", "--languages", "es,pt", "--validate")
     assert {r["left_out"] for r in answer["validation"]} == {"pair", "target", "source", "both"}

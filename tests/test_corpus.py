@@ -211,6 +211,7 @@ def test_keys_never_straddle_in_any_language(tmp_path: Path) -> None:
 # --- workers, repeats, changes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_workers(
     texts: list[LanguageText], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

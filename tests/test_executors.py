@@ -260,6 +260,7 @@ def test_a_run_in_dead_hands_elsewhere_is_waited_for_and_taken_over(tmp_path, un
     assert_same_tables(tmp_path, undisturbed([block()]))
 
 
+@pytest.mark.slow
 def test_a_worker_that_slept_while_its_run_was_taken_writes_nothing(tmp_path, monkeypatch):
     prepared = prepared_again(tmp_path, runs=[block(languages=["ekk"])])
     write_jobs(tmp_path, prepared.jobs, prepared.study)
@@ -292,6 +293,7 @@ def test_a_worker_that_slept_while_its_run_was_taken_writes_nothing(tmp_path, mo
 # --- when nothing can go on -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_that_break_stop_the_study_with_what_they_said(tmp_path, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study)
@@ -338,6 +340,7 @@ def test_a_folder_that_the_cluster_does_not_see_is_said_on_ray(tmp_path):
         supervise(RayCrew(tmp_path / "nowhere", 1), lambda: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["checkpoint", "rows"])
 def test_a_full_disk_stops_the_worker_and_frees_its_run(tmp_path, monkeypatch, place):
     from isogloss.training import checkpoint, rows
@@ -369,6 +372,7 @@ def test_a_disk_too_full_for_the_table_still_says_why_the_study_stopped(tmp_path
         run(prepared, executor="inline")
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_workers_is_marked_failed_and_others_go_on(tmp_path, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study, runs=[block(languages=["ekk", "fin"])])

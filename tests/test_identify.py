@@ -73,6 +73,7 @@ def named(answer: Fit, *coefficients: str) -> Finding:
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", sorted(DESIGNS))
 def test_sound_designs_are_left_in_peace(law: str) -> None:
     design = DESIGNS[law]()

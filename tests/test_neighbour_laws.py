@@ -47,6 +47,7 @@ def public(name: str) -> Path:
 # --- recovery ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NEIGHBOURS)
 def test_known_coefficients_come_back(name: str) -> None:
     design = NEIGHBOURS[name]()

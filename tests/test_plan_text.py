@@ -62,6 +62,7 @@ def best_worth(corpora: tuple[Corpus, ...], tokens: float, lambda_: float = LAMB
     return max(-float(inside.fun), of(low), of(high))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELF)
 @pytest.mark.parametrize("lambda_", [0.01, LAMBDA, 0.5])
 def test_tokens_are_divided_as_is_worth_most(name: str, lambda_: float) -> None:

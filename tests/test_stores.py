@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,48 +30,9 @@ QUESTION = 'budget = 1e20\nlanguages = ["Estonian", "Finnish"]\n'
 
 
 @pytest.fixture
-def memory() -> Iterator[Any]:
-    fs = fsspec.filesystem("memory")
-    yield fs
-    fs.store.clear()
-    fs.pseudo_dirs[:] = [""]
-
-
-@pytest.fixture
 def runs(memory: Any) -> str:
     memory.pipe_file("/bucket/runs.csv", CSV.encode())
     return "memory://bucket/runs.csv"
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[tuple[Path, str, list[str]]]:
-    """A folder served on this machine, its address, and the paths asked for. /secret needs a permission."""
-    pytest.importorskip("aiohttp")
-    asked: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def _served(self, serve: Any) -> Any:
-            asked.append(self.path)
-            return self.send_error(403) if "secret" in self.path else serve()
-
-        def do_GET(self) -> None:
-            self._served(super().do_GET)
-
-        def do_HEAD(self) -> None:
-            self._served(super().do_HEAD)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    folder = tmp_path / "site"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_address[1]}", asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def study(folder: Path) -> None:
@@ -224,26 +181,6 @@ def test_plans_say_the_url_they_can_be_made_again_from(
     made = json.loads((tmp_path / "q-plan" / "plan.json").read_text(encoding="utf-8"))["reproduce"]
     assert made["command"].startswith("isogloss plan memory://bucket/q.toml")
     assert made["inputs"][0]["path"] == "memory://bucket/q.toml"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["study", "run", "memory://bucket/s"],
-        ["runs", "import", "memory://bucket/logs", "-o", "here"],
-        ["runs", "import", "logs", "--output=memory://bucket/s"],
-    ],
-)
-def test_studies_and_imports_stay_local(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(words) == 2
-    said = capsys.readouterr().err
-    assert "is remote" in said
-    assert "memory://bucket/" in said
-
-
-def test_trackers_have_addresses_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["runs", "import", "https://example.invalid/project", "-o", "here"]) == 2
-    assert "is remote" not in capsys.readouterr().err
 
 
 # --- the web ------------------------------------------------------------------------------------------------

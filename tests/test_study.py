@@ -456,6 +456,7 @@ def test_runs_of_one_shape_train_as_a_stack(tmp_path, capsys) -> None:
     assert np.abs(one["loss"] - other["loss"]).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_stack_leaves_runs_to_other_workers(tmp_path, capsys) -> None:
     folder = tiny_study(tmp_path, runs=[block(seeds=[0, 1])], machine__stack=8, machine__workers=2)
     cli(capsys, "run", str(folder), "--executor", "local")

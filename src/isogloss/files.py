@@ -16,9 +16,10 @@ from isogloss.stores import check_target, send, text_with_urls, workplace
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, *, as_is: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which takes its name when the block ends without error, and is sent to
-    its store if `path` is the place of a URL."""
+    its store if `path` is the place of a URL. In text, local copies of remote objects then go by their URLs, unless it
+    is to be left `as_is`: what only processes of this machine read."""
     _need_parent(path)
     check_target(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=workplace(path))
@@ -27,7 +28,8 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
-        text_with_urls(temporary)
+        if not as_is:
+            text_with_urls(temporary)
         temporary.replace(path)
         send(path)
     finally:
@@ -97,8 +99,8 @@ def check_file(path: Path, suffixes: tuple[str, ...]) -> None:
     check_target(path)
 
 
-def write_text(path: Path, text: str) -> None:
-    with new_file(path) as temporary:
+def write_text(path: Path, text: str, *, as_is: bool = False) -> None:
+    with new_file(path, as_is=as_is) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from isogloss.cli.output import Json, console, percent, print_json, print_table, print_warnings, progress_bar
 from isogloss.errors import InputError
-from isogloss.stores import url_of
+from isogloss.stores import check_target, exists, local, working
 
 if TYPE_CHECKING:
     from isogloss.planning.design_answer import Design
@@ -68,7 +68,10 @@ def design(
             report("designing", STAGES.index(stage), len(STAGES))
 
         answer = choose(question, budget, largest=largest, noise=noise, drift=drift, seed=seed, progress=tell)
-    lacking = _write(answer, folder, text) if folder is not None else []
+    lacking: list[str] = []
+    if folder is not None:
+        with working(folder) as place:
+            lacking = _write(answer, place, text)
     if json:
         print_json(answer.to_dict())
         return
@@ -81,13 +84,12 @@ def design(
 
 def _check_folder(folder: Path, text: Path | None) -> None:
     """What would be refused after the work is refused before it."""
-    if url_of(folder) is not None:
-        raise InputError("is remote, and a study runs in a local folder", where=str(folder), hint="Choose one with -o.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file", hint="Choose another folder with -o.")
-    if (folder / "study.toml").exists():
+    check_target(folder, marker="study.toml")
+    if (folder / "study.toml").exists() or exists(folder / "study.toml"):
         raise InputError("there is a study here already", where=str(folder), hint="Name another folder with -o.")
-    if text is not None and not text.is_dir():
+    if text is not None and not Path(local(text)).is_dir():
         raise InputError("no such folder", where=f"--text {text}", hint="It holds one file per language, as et.txt.")
 
 

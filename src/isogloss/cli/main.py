@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 
 from cyclopts import App, CycloptsError
 
@@ -26,9 +25,7 @@ from isogloss.cli.serve import serve
 from isogloss.cli.study import study
 from isogloss.cli.transfer import transfer
 from isogloss.errors import FitError, InputError, PlanError
-from isogloss.stores import mirrored_argument, refuse, shown
-
-_COPY = "Copy it here first (aws s3 cp, gcloud storage cp); fit, runs and transfer read its tables where they are."
+from isogloss.stores import mirrored_argument, shown
 
 app = App(
     name="isogloss",
@@ -54,11 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line."""
     try:
-        # Before anything takes them for paths: pathlib makes s3:/bucket of s3://bucket.
-        _refuse_remote(arguments)
-        if list(arguments[:2]) != ["runs", "import"]:
-            arguments = [mirrored_argument(a) for a in arguments]
-        answer = app(list(arguments), exit_on_error=False, print_error=False, help_on_error=False)
+        answer = app(_with_places(arguments), exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _say(str(error), 2)
@@ -75,16 +68,17 @@ def run(arguments: Sequence[str]) -> int:
     return answer if type(answer) is int else 0
 
 
-def _refuse_remote(arguments: Sequence[str]) -> None:
-    """For studies and imports, which go on in a folder over hours."""
-    first, second = [*arguments, "", ""][:2]
-    if first == "study":
-        refuse(arguments[1:], "is remote, and studies run in a local folder", _COPY)
-    if (first, second) == ("runs", "import"):
-        # Trackers have addresses of their own, and a mapping is only read.
-        own = ("http://", "https://", "sqlite://", "file://", "--map=")
-        stores = [a for before, a in pairwise(arguments[1:]) if before != "--map" and not a.startswith(own)]
-        refuse(stores, "is remote, and imports read and write local folders", _COPY)
+def _with_places(arguments: Sequence[str]) -> list[str]:
+    """Local places for URLs, before anything takes them for paths: pathlib makes s3:/bucket of s3://bucket. What an
+    import reads stays as it is: trackers have addresses of their own."""
+    importing = list(arguments[:2]) == ["runs", "import"]
+    before = ["", *arguments]
+    return [
+        a
+        if importing and not a.startswith("-") and not b.startswith(("-o", "--output", "--map"))
+        else mirrored_argument(a)
+        for b, a in zip(before, arguments, strict=False)
+    ]
 
 
 def _say(message: str, code: int) -> int:

@@ -32,8 +32,8 @@ def import_(
     Parameters
     ----------
     source
-        A path: W&B offline runs, an MLflow store, TensorBoard files, trainer_state.json or results_*.json trees,
-        JSONL or CSV logs, a study. Or a tracker: wandb:entity/project, mlflow:http://host:5000,
+        A path or URL (s3://): W&B offline runs, an MLflow store, TensorBoard files, trainer_state.json or
+        results_*.json trees, JSONL or CSV logs, a study. Or a tracker: wandb:entity/project, mlflow:http://host:5000,
         mlflow:sqlite:///mlflow.db.
     output
         The study folder; made if it is not there.

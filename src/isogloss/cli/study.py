@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,6 +16,7 @@ from isogloss.cli.output import Json, console, print_json, print_table, print_wa
 from isogloss.cli.parsing import listed_names
 from isogloss.cli.study_view import print_corpus, print_manifest, print_rehearsal, run_rows, summary, view
 from isogloss.errors import InputError
+from isogloss.stores import looking, url_of, working
 
 if TYPE_CHECKING:
     from isogloss.sweeps.prepared import Prepared
@@ -26,7 +30,27 @@ study = App(
 Executor = Literal["inline", "local", "ray", "torchrun"]
 
 
+def _in_place(work: Callable[..., None], where: Callable[[Path], AbstractContextManager[Path]]) -> Callable[..., None]:
+    """A command whose folder may lie in a store: it is given a local copy."""
+
+    @wraps(work)
+    def wrapped(folder: Path, *args: Any, **kwargs: Any) -> None:
+        with where(folder) as place:
+            work(place, *args, **kwargs)
+
+    return wrapped
+
+
+def _writing(work: Callable[..., None]) -> Callable[..., None]:
+    return _in_place(work, working)
+
+
+def _reading(work: Callable[..., None]) -> Callable[..., None]:
+    return _in_place(work, looking)
+
+
 @study.command
+@_writing
 def new(folder: Path, *, languages: str, text: Path | None = None) -> None:
     """Write a commented study.toml to start from.
 
@@ -49,6 +73,7 @@ def new(folder: Path, *, languages: str, text: Path | None = None) -> None:
 
 
 @study.command
+@_writing
 def dry_run(folder: Path, *, json: Json = False) -> None:
     """Print every run with its size, FLOPs, time and disk, and the total. Trains nothing.
 
@@ -100,6 +125,7 @@ _AS_USUAL = How()
 
 
 @study.command
+@_writing
 def run(folder: Path, *, how: How = _AS_USUAL, json: Json = False) -> None:
     """Train what is not trained yet, and write the run table. Interrupt it at any time, and run it again.
 
@@ -114,6 +140,7 @@ def run(folder: Path, *, how: How = _AS_USUAL, json: Json = False) -> None:
 
 
 @study.command
+@_writing
 def resume(folder: Path, *, how: How = _AS_USUAL, json: Json = False) -> None:
     """Go on with a study that was begun: from the last checkpoints, trying again what failed.
 
@@ -131,6 +158,7 @@ def resume(folder: Path, *, how: How = _AS_USUAL, json: Json = False) -> None:
 
 
 @study.command
+@_reading
 def status(folder: Path, *, runs: Annotated[bool, Parameter(negative=())] = False, json: Json = False) -> None:
     """Say how far a study is. Looks only: works beside a study that is running.
 
@@ -158,6 +186,7 @@ def status(folder: Path, *, runs: Annotated[bool, Parameter(negative=())] = Fals
 
 
 @study.command
+@_writing
 def collect(folder: Path, *, json: Json = False) -> None:
     """Write the run table from what is trained so far: runs, exposure and evals as Parquet, and manifest.json.
 
@@ -178,6 +207,7 @@ def collect(folder: Path, *, json: Json = False) -> None:
 
 
 @study.command
+@_writing
 def measure(
     folder: Path,
     *,
@@ -235,6 +265,7 @@ def measure(
 
 
 @study.command
+@_reading
 def export(
     folder: Path,
     run_id: str,
@@ -268,6 +299,11 @@ def _run(folder: Path, how: How, json: bool) -> None:
     from isogloss.sweeps.run import run as train
     from isogloss.sweeps.status import survey
 
+    if url_of(folder) and how.executor in ("ray", "torchrun"):
+        hint = "Put it on a disk that they share, or use the local executor."
+        raise InputError(
+            f"is remote, and the processes of {how.executor} need one folder", where=str(folder), hint=hint
+        )
     # A batch system's polite request is an interruption: what is claimed is given back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     prepared = _prepare(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import posixpath
 import shutil
 import tempfile
@@ -11,7 +13,7 @@ from typing import Any
 
 from isogloss.errors import InputError
 from isogloss.stores.access import asked, clean
-from isogloss.stores.places import is_url, mirrored, none_met, url_of
+from isogloss.stores.places import is_url, is_worked, mirrored, none_met, url_of
 
 # Of a folder that a server does not list, the files that isogloss writes and reads.
 KNOWN = (
@@ -40,27 +42,44 @@ def local(source: Any) -> Any:
     if url is None:
         return source
     # What lies in a folder that was fetched is there.
-    if not any(parent in _stamps for parent in place.parents):
-        _fetch(url, place)
+    if not is_worked(place) and not any(parent in _stamps for parent in place.parents):
+        fetch(url, place)
     return place
 
 
+def local_matches(pattern: str) -> list[Path]:
+    """Local copies of the objects that a URL with wildcards names, sorted; of the one that it names without."""
+    if pattern.startswith(("http://", "https://")) or not any(c in pattern for c in "*?["):
+        return [local(pattern)]
+    scheme = pattern.partition("://")[0]
+    found = asked(
+        pattern, lambda fs: [n for n, i in fs.glob(pattern, detail=True).items() if i["type"] == "file"], "read"
+    )
+    return [local(f"{scheme}://{name.lstrip('/')}") for name in sorted(found)]
+
+
 def beside(folder: Path, text: str) -> Path:
-    """What a file in `folder` names: a URL, a path of its own, or one from that folder, which may be remote."""
-    if is_url(text):
-        return local(text)
+    """Where to read what a file in `folder` names: a URL, a path of its own, or one from that folder, which may be
+    remote."""
+    return Path(local(named_beside(folder, text)))
+
+
+def named_beside(folder: Path, text: str) -> str:
+    """The path or the URL of what a file in `folder` names; nothing is fetched."""
     path = Path(text).expanduser()
-    url = None if path.is_absolute() else url_of(folder)
-    if url is None:
-        return folder / path
+    if is_url(text) or path.is_absolute():
+        return text if is_url(text) else str(path)
+    url = url_of(folder)
+    if url is None or (is_worked(folder) and ".." not in path.parts):
+        return str(folder / path)
     scheme, _, rest = url.partition("://")
-    return local(f"{scheme}://{posixpath.normpath(f'{rest}/{text}')}")
+    return f"{scheme}://{posixpath.normpath(f'{rest}/{text}')}"
 
 
 def check_target(path: Path, *, marker: str | None = None) -> None:
     """InputError if what is written to `path` could not be sent: ask before long work."""
     url = url_of(path)
-    if url is None:
+    if url is None or is_worked(path):
         return
     if url.startswith(("http://", "https://")):
         raise InputError("can be read, not written", where=clean(url), hint="Write to a folder, s3:// or gs://.")
@@ -82,9 +101,10 @@ def exists(path: Path) -> bool:
 
 def send(path: Path, *, last: str | None = None) -> None:
     """Send what was written to the place of a URL; a folder file by file, `last` after all others so that a folder is
-    whole once it is there, and then remove what was there before. Nothing for other paths."""
+    whole once it is there, and then remove what was there before. Nothing for other paths, and in a folder that
+    `working` sends."""
     url = url_of(path)
-    if url is None:
+    if url is None or is_worked(path):
         return
 
     def put(fs: Any) -> None:
@@ -105,18 +125,22 @@ def send(path: Path, *, last: str | None = None) -> None:
     asked(url, put, "written")
 
 
-def _fetch(url: str, place: Path) -> None:
+def fetch(url: str, place: Path, *, whole: bool = False) -> None:
+    """Fetch what lies at a URL to its place, unless it is there already; of a study all only if `whole`."""
+
     def get(fs: Any) -> None:
-        listed = _listing(fs, url)
+        listed = _listing(fs, url, whole)
         stamp = sorted((inside, size, version) for inside, (_, size, version) in listed.items())
         if place.exists() and _stamps.get(place) == stamp:
             return
         with tempfile.TemporaryDirectory(dir=place.parent) as folder:
             fresh = Path(folder) / place.name
-            for inside, (remote, _, _) in listed.items():
+            for inside, (remote, _, version) in listed.items():
                 file = fresh / inside if inside else fresh
                 file.parent.mkdir(parents=True, exist_ok=True)
                 fs.get_file(remote, str(file))
+                if version:
+                    os.utime(file, ns=(_time_of(version), _time_of(version)))
             if place.is_dir():
                 shutil.rmtree(place)
             fresh.replace(place)
@@ -126,7 +150,13 @@ def _fetch(url: str, place: Path) -> None:
     asked(url, get, "read")
 
 
-def _listing(fs: Any, url: str) -> dict[str, tuple[str, object, str]]:
+def _time_of(version: str) -> int:
+    """A time, in nanoseconds, that is the same for every copy of one version and another for others: by size and time a
+    later process knows what it has read before."""
+    return int.from_bytes(hashlib.sha256(version.encode()).digest()[:7]) * 10
+
+
+def _listing(fs: Any, url: str, whole: bool = False) -> dict[str, tuple[str, object, str]]:
     """Of each file below, by its path from `url` ("" for a file itself): its name in the store, size and version."""
     web = url.startswith(("http://", "https://"))
     # Web servers answer for folders too, with a page: only a name with an ending is a file there.
@@ -143,7 +173,7 @@ def _listing(fs: Any, url: str) -> dict[str, tuple[str, object, str]]:
     else:
         base = fs._strip_protocol(url).rstrip("/") + "/"
         found = {f[len(base) :]: (f, *_version(info)) for f, info in fs.find(url, detail=True).items()}
-    if {"manifest.json", "study.toml"} & set(found):
+    if not whole and {"manifest.json", "study.toml"} & set(found):
         found = {n: f for n, f in found.items() if n.split("/")[0] not in _STUDYS_OWN or "/" not in n}
     if not found:
         raise FileNotFoundError(url)

@@ -6,7 +6,6 @@ import atexit
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +21,8 @@ _folders: dict[str, Path] = {}
 """The local folder that stands for each remote one."""
 _exact: dict[Path, str] = {}
 """URLs that their place does not say: those with a query."""
+worked: set[Path] = set()
+"""Places in which somebody works: what is written there is not sent at once, what is read is there."""
 
 
 def is_url(text: object) -> bool:
@@ -61,6 +62,10 @@ def url_of(path: Path) -> str | None:
     return None
 
 
+def is_worked(path: Path) -> bool:
+    return bool(worked) and any(path.is_relative_to(place) for place in worked)
+
+
 def shown(text: str) -> str:
     """A text in which local copies go by their URLs, without names, passwords and tokens."""
     for url, folder in _folders.items():
@@ -80,14 +85,6 @@ def mirrored_argument(text: str) -> str:
     """A word of a command line, with the place of a URL in its stead; also of --option=URL."""
     option, url = _split(text)
     return f"{option}{mirrored(url)}" if is_url(url) else text
-
-
-def refuse(arguments: Sequence[str], what: str, hint: str) -> None:
-    """InputError if one of these words of a command line is a URL: for work that goes on in a folder over hours."""
-    for argument in arguments:
-        _, url = _split(argument)
-        if is_url(url):
-            raise InputError(what, where=clean(url), hint=hint)
 
 
 def _split(argument: str) -> tuple[str, str]:

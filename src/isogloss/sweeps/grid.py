@@ -15,6 +15,7 @@ from isogloss.runs import mixtures
 from isogloss.runs.architecture import Architecture
 from isogloss.runs.ladder import rung
 from isogloss.runs.spec import RunSpec
+from isogloss.stores import beside
 from isogloss.sweeps.study import Evaluation, Runs, Shape, Study
 from isogloss.training.job import Job
 from isogloss.training.recipe import Recipe, default_learning_rate
@@ -136,7 +137,7 @@ def _init(
     if block.init in named:
         start = _start(named[block.init], shape, seed, block.init)
         return f"{_RUN}{start.run_id}@{start.ends[-1]}", f"{start.run_id}@{start.ends[-1]}"
-    path = folder / block.init
+    path = beside(folder, block.init)
     if not path.is_dir():
         see = "Name an earlier block, or a folder with a Hugging Face Llama model."
         raise unknown_name("start", block.init, named, where="init", see=see)

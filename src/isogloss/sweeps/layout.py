@@ -37,7 +37,9 @@ def write_jobs(folder: Path, jobs: Sequence[Job], study: Study) -> None:
     """What the workers go by, so that study.toml may be edited while they work."""
     settings = {"evaluation": study.evaluation.model_dump(), "machine": study.machine.model_dump()}
     records = ",\n".join(job.to_json() for job in jobs)
-    write_text(folder / JOBS, f'{{"settings": {json.dumps(settings, indent=1)},\n"jobs": [\n{records}\n]}}\n')
+    write_text(
+        folder / JOBS, f'{{"settings": {json.dumps(settings, indent=1)},\n"jobs": [\n{records}\n]}}\n', as_is=True
+    )
 
 
 def read_jobs(folder: Path) -> list[Job]:

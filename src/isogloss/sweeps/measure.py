@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isogloss.errors import InputError, unknown_name
 from isogloss.files import new_file
 from isogloss.languages import resolve
+from isogloss.stores import local
 from isogloss.sweeps.collect import exposure_rows, run_row
 from isogloss.sweeps.layout import (
     corpus_folder,
@@ -76,6 +77,7 @@ def measure(
     settle(machine.threads)
     device = choose_device(machine.device, machine.precision)
     corpus = Corpus.open(corpus_folder(study))
+    texts = Path(local(texts))
     held_out, notes = further_text(texts, corpus, bytes or evaluation.bytes)
     name = name or texts.resolve().name
     text = _hash_of(held_out)

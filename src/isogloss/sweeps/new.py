@@ -9,6 +9,7 @@ from pathlib import Path
 from isogloss.errors import InputError
 from isogloss.files import write_text
 from isogloss.languages import resolve
+from isogloss.stores import local, url_of
 from isogloss.sweeps.study import FILE, PLACEHOLDER
 
 _SUFFIXES = tuple(
@@ -27,6 +28,7 @@ def new_study(folder: Path, languages: Sequence[str], text: Path | None) -> Path
         raise InputError("there is a study here already", where=str(path), hint="Edit it, or name another folder.")
     if not languages:
         raise InputError("no languages", where="--languages", hint="For example --languages est,fin,eng.")
+    text = local(text)
     if text is not None and not text.is_dir():
         raise InputError("no such folder", where=f"--text {text}", hint="It holds one file per language, as et.txt.")
     codes = list(dict.fromkeys(resolve(name) for name in languages))
@@ -75,8 +77,12 @@ def _language(code: str, path: Path | None, folder: Path) -> str:
         return (
             f'[languages.{code}]\ntext = "{PLACEHOLDER}"   # .txt, .jsonl or .parquet, also .gz, .xz; globs; a list\n'
         )
-    shown = Path(os.path.relpath(path.resolve(), folder.resolve()))
-    return f'[languages.{code}]\ntext = "{shown.as_posix()}"\n'
+    # From a remote study to a text of this machine, and the other way, no relative path leads.
+    there = url_of(path)
+    if there is None:
+        whole = path.resolve()
+        there = (whole if url_of(folder) else Path(os.path.relpath(whole, folder.resolve()))).as_posix()
+    return f'[languages.{code}]\ntext = "{there}"\n'
 
 
 _TEMPLATE = """\

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from isogloss.errors import InputError
 from isogloss.runs.spec import RunSpec
+from isogloss.stores import beside, named_beside
 from isogloss.sweeps.grid import TextFacts, init_run, jobs_of
 from isogloss.sweeps.layout import corpus_folder, run_folder, state_of
 from isogloss.sweeps.machine import cores
@@ -46,7 +47,7 @@ def prepare(folder: Path, *, progress: Callable[[str, float], None] | None = Non
     study = read_study(folder)
     kind = study.tokenizer.kind
     if kind not in ("bytes", "sentencepiece"):
-        kind = str(folder / kind)
+        kind = str(beside(folder, kind))
     corpus = prepare_corpus(
         [_text(code, text, folder) for code, text in study.languages.items()],
         TokenizerSpec(**{**study.tokenizer.model_dump(), "kind": kind}),
@@ -135,7 +136,7 @@ def _text(code: str, text: LanguageText, folder: Path):
         where = f"{folder / 'study.toml'}, languages.{code}.text"
         raise InputError(f"still says {PLACEHOLDER!r}", where=where, hint="Write where its text lies.")
     values = text.model_dump()
-    values["text"] = tuple(str(folder / Path(pattern).expanduser()) for pattern in text.text)
+    values["text"] = tuple(named_beside(folder, pattern) for pattern in text.text)
     if text.dataset and text.dataset.startswith("."):
         values["dataset"] = str(folder / text.dataset)
     return Source(language=code, **values)

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from isogloss.errors import InputError, suggest, unknown_name
 from isogloss.files import new_file
+from isogloss.stores import is_url, local_matches
 from isogloss.training.optional import library
 from isogloss.training.readers import SUFFIXES, Document, documents_of, record_document, suffix_of
 
@@ -20,7 +21,7 @@ Documents = Literal["auto", "line", "paragraph", "file"]
 
 @dataclass(frozen=True)
 class LanguageText:
-    """Where the text of a language comes from: files (`text`: paths or globs), a dataset, or another language.
+    """Where the text of a language comes from: files (`text`: paths, URLs or globs), a dataset, or another language.
 
     `documents` says what a document of plain text is; `auto` is a paragraph where the first MiB of the file has a
     blank line, else a line. `field`, `split_key` and `weight_field` name fields of JSONL, Parquet and datasets:
@@ -81,12 +82,15 @@ def files(source: LanguageText, *, cache: Path) -> list[Path]:
 
 def _matches(pattern: str, language: str) -> list[Path]:
     exact = Path(pattern).expanduser()
+    remote = is_url(pattern)
     # Not Path.glob: it takes no absolute pattern.
-    names = [exact] if exact.exists() else sorted(map(Path, glob.glob(str(exact), recursive=True)))  # noqa: PTH207
+    here = [exact] if exact.exists() else sorted(map(Path, glob.glob(str(exact), recursive=True)))  # noqa: PTH207
+    names = local_matches(pattern) if remote else here
     paths = [path for path in names if not path.is_dir()]
     if not paths:
         what = "is a folder" if names else "no such file"
-        raise InputError(f"{pattern}: {what}", where=f"language {language!r}", hint=_near_misses(exact))
+        hint = "Name its files, also as s3://bucket/texts/et-*.txt." if remote else _near_misses(exact)
+        raise InputError(f"{pattern}: {what}", where=f"language {language!r}", hint=hint)
     for path in paths:
         if suffix_of(path) is None:
             hint = f"Known kinds: {', '.join(SUFFIXES)}; text and JSONL also as .gz, .xz, .bz2 or .zst."

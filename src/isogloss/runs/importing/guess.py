@@ -14,6 +14,7 @@ from isogloss.runs.importing.logged import Source
 from isogloss.runs.importing.names import guess_pattern
 from isogloss.runs.importing.survey import Progress, Survey, quiet, survey
 from isogloss.runs.importing.toml import key, quoted, to_toml, value
+from isogloss.stores import shown
 
 _COUNTER = re.compile(
     r"((num|n|total|train|training|consumed|seen|cumulative)_?)*(input_)?tokens(_?(seen|consumed|processed|total|trained))?"
@@ -63,7 +64,7 @@ def guess_mapping(source: Source, *, progress: Progress = quiet) -> Guess:
     own = getattr(source, "mapping", None)
     if own is not None:
         return Guess(to_toml(own))
-    return guess_from(survey(source, progress), source.said)
+    return guess_from(survey(source, progress), shown(source.said))
 
 
 def guess_from(found: Survey, said: str) -> Guess:

@@ -28,6 +28,7 @@ from isogloss.runs.importing.sources import faster_way, open_source, other_kinds
 from isogloss.runs.importing.survey import Progress, quiet
 from isogloss.runs.importing.tables import write_tables
 from isogloss.runs.importing.toml import to_toml
+from isogloss.stores import shown, working
 
 REPORT, MAP = "import.json", "map.toml"
 
@@ -45,17 +46,20 @@ def import_runs(
     Mapping; without it that of an earlier import into `out` is used, else a guess where nothing is left open. Runs
     that have not changed since an earlier import are not read again, and an interrupted import goes on where it was.
 
+    Source and folder may be URLs of a store (isogloss.stores.working).
+
     Raises InputError where the source or the mapping cannot be used, or nothing fits the mapping. What cannot be
     read of single runs is told in the report, and the rest is imported.
     """
-    out = Path(out)
-    check_out(out)
     said: list[str] = []
-    if isinstance(source, str | Path):
-        said = [text for text in (other_kinds(source), faster_way(source)) if text]
-        source = open_source(source)
-    with locked(out):
-        return _import(source, out, mapping, progress, said)
+    with working(out) as folder:
+        check_out(folder)
+        if isinstance(source, str | Path):
+            opened = open_source(source)
+            said = [text for text in (other_kinds(source), faster_way(source)) if text]
+            source = opened
+        with locked(folder):
+            return _import(source, folder, mapping, progress, said)
 
 
 def _import(
@@ -82,7 +86,7 @@ def _import(
         raise nothing_kept(source.said, used, parts, work.skipped, work.troubles)
     write_tables(out, store, parts)
     counts = (work.new, work.changed, work.known, work.skipped)
-    report = build_report(source.said, out, parts, used, work.troubles, counts, guessed, said)
+    report = build_report(shown(source.said), out, parts, used, work.troubles, counts, guessed, said)
     _write_if_new(out / MAP, to_toml(used))
     text = json.dumps(finite(report.to_dict()), indent=1, ensure_ascii=False, default=str)
     _write_if_new(out / REPORT, text + "\n")
@@ -169,7 +173,7 @@ class _Work:
             return before
         if not self.mapping.runs.takes(run.name):
             return self.store.add(Part(run.key, version, self.print, "", run.name, skipped=True))
-        converted = convert(run, self.mapping, self.source.said)
+        converted = convert(run, self.mapping, shown(self.source.said))
         run_id = self.store.run_id(run.key, run.name)
         part = Part(
             run.key,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import socket
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from isogloss.errors import InputError, unknown_name
 from isogloss.runs.importing.logged import Source
+from isogloss.stores import is_url, local, mirrored
 
 _HERE = "isogloss.runs.importing"
 _PREFIXES = ("wandb", "mlflow", "tensorboard", "trainer", "lm-eval", "logs", "study")
@@ -37,7 +38,7 @@ _FORMS = "wandb:entity/project, mlflow:http://host:5000, mlflow:sqlite:///mlflow
 
 
 def open_source(text: str | Path) -> Source:
-    """The source that a prefix names ("wandb:entity/project"), or that a path holds.
+    """The source that a prefix names ("wandb:entity/project"), or that a path or a URL of a store holds.
 
     Raises InputError where there is no such kind or path, or nothing known in it.
     """
@@ -46,9 +47,9 @@ def open_source(text: str | Path) -> Source:
         # One letter before a colon is a drive.
         if colon and len(kind) > 1 and not rest.startswith("//") and not Path(text).exists():
             return _by_prefix(kind, rest, text)
-        if rest.startswith("//"):
+        if rest.startswith("//") and not _is_store(text):
             return _by_address(text)
-    path = Path(text).expanduser()
+    path = Path(local(text)).expanduser()
     if not path.exists():
         raise InputError("no such file or folder", where=str(text), hint=f"Or name a tracker: {_FORMS}.")
     for module, name in _BY_CONTENT:
@@ -63,7 +64,7 @@ def open_source(text: str | Path) -> Source:
 def other_kinds(text: str | Path) -> str | None:
     """What a path holds beside the kind that `open_source` reads it as, and how to read that; None where nothing is,
     or where a prefix says the kind."""
-    path = Path(text).expanduser()
+    path = mirrored(text).expanduser()
     if not path.is_dir():
         return None
     held = [m for m, _ in _BY_CONTENT if importlib.import_module(f"{_HERE}.{m}").holds(path)]
@@ -103,6 +104,8 @@ def _by_prefix(kind: str, rest: str, text: str) -> Source:
         raise unknown_name("kind of source", kind, _PREFIXES, where=text, see=f"For example {_FORMS}.")
     if not rest:
         raise InputError("names no place", where=text, hint=f"For example {_FORMS}.")
+    if is_url(rest) and (kind != "mlflow" or _is_store(rest)):
+        rest = str(local(rest))
     path = Path(rest).expanduser()
     if kind == "wandb":
         return _made("source_wandb", "WandbOffline")(path) if path.exists() else _made("source_wandb", "WandbApi")(rest)
@@ -120,10 +123,19 @@ def _by_prefix(kind: str, rest: str, text: str) -> Source:
     return _made(module, name)(path)
 
 
+def _is_store(text: str) -> bool:
+    """Whether a URL is one of files: of web servers, one with the ending of a file."""
+    if not text.startswith(("http://", "https://")):
+        return is_url(text) and not text.startswith(("sqlite://", "file://"))
+    return bool(PurePosixPath(urlsplit(text).path).suffix)
+
+
 def _by_address(text: str) -> Source:
     """An address without a kind: only MLflow's SQLite form says by itself what it is."""
     if text.startswith("sqlite://"):
         return _made("source_mlflow", "Mlflow")(text)
     # An address may hold a key after the question mark.
     place = text.partition("?")[0]
-    raise InputError("an address of no known kind", where=place, hint=f"Put the kind before it: mlflow:{place}")
+    raise InputError(
+        "an address of no known kind", where=place, hint=f"Put the kind before it: mlflow:{place}, logs:{place}"
+    )
