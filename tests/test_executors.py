@@ -36,11 +36,12 @@ from studies import BATCH, assert_same_tables, block, tables, tiny_study
 pytest.importorskip("torch", reason="training needs torch: pip install 'isogloss[train]'")
 
 # Ray starts its processes by a fork, which JAX remarks on where another test has loaded it.
-pytestmark = pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
+# Processes that are begun and killed take minutes.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")]
 
 HAS_RAY = find_spec("ray") is not None
 WITHOUT_RAY = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'isogloss[cluster]'")
-RAY = pytest.param("ray", marks=[WITHOUT_RAY, pytest.mark.slow])
+RAY = pytest.param("ray", marks=WITHOUT_RAY)
 
 SEEDS = [block(seeds=[0, 1])]
 LONGER = [block(seeds=[0, 1], tokens=[20 * BATCH, 32 * BATCH])]
@@ -96,7 +97,7 @@ def prepared_again(folder: Path, **changes: Any) -> Prepared:
 # --- one contract -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("executor", ["inline", pytest.param("local", marks=pytest.mark.slow), RAY])
+@pytest.mark.parametrize("executor", ["inline", "local", RAY])
 def test_every_executor_keeps_the_contract(tmp_path, executor, undisturbed):
     prepared = prepared_again(tmp_path, runs=[block()])
     bad = run_folder(tmp_path, prepared.jobs[1].run_id)
@@ -201,7 +202,6 @@ def stand_in(folder: Path, command: str) -> str:
     return str(path)
 
 
-@pytest.mark.slow
 def test_workers_killed_around_their_checkpoints_change_nothing(tmp_path, undisturbed, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study, runs=[block()], machine__checkpoint_seconds=1e-6)
@@ -234,7 +234,6 @@ class Killer(threading.Thread):
             time.sleep(0.01)
 
 
-@pytest.mark.slow
 @WITHOUT_RAY
 def test_workers_killed_on_ray_change_nothing(tmp_path, undisturbed):
     prepared = prepared_again(tmp_path, runs=LONG, **OFTEN)
@@ -260,7 +259,6 @@ def test_a_run_in_dead_hands_elsewhere_is_waited_for_and_taken_over(tmp_path, un
     assert_same_tables(tmp_path, undisturbed([block()]))
 
 
-@pytest.mark.slow
 def test_a_worker_that_slept_while_its_run_was_taken_writes_nothing(tmp_path, monkeypatch):
     prepared = prepared_again(tmp_path, runs=[block(languages=["ekk"])])
     write_jobs(tmp_path, prepared.jobs, prepared.study)
@@ -293,7 +291,6 @@ def test_a_worker_that_slept_while_its_run_was_taken_writes_nothing(tmp_path, mo
 # --- when nothing can go on -------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_workers_that_break_stop_the_study_with_what_they_said(tmp_path, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study)
@@ -313,7 +310,6 @@ def test_what_an_earlier_worker_said_is_not_told_again(tmp_path, monkeypatch):
         assert str(caught.value) == said
 
 
-@pytest.mark.slow
 @WITHOUT_RAY
 def test_tasks_that_break_stop_the_study_on_ray(tmp_path):
     import ray
@@ -331,7 +327,6 @@ def test_tasks_that_break_stop_the_study_on_ray(tmp_path):
         supervise(crew, lambda: None)
 
 
-@pytest.mark.slow
 @WITHOUT_RAY
 def test_a_folder_that_the_cluster_does_not_see_is_said_on_ray(tmp_path):
     from isogloss.sweeps.executors.ray import RayCrew
@@ -340,7 +335,6 @@ def test_a_folder_that_the_cluster_does_not_see_is_said_on_ray(tmp_path):
         supervise(RayCrew(tmp_path / "nowhere", 1), lambda: None)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", ["checkpoint", "rows"])
 def test_a_full_disk_stops_the_worker_and_frees_its_run(tmp_path, monkeypatch, place):
     from isogloss.training import checkpoint, rows
@@ -372,7 +366,6 @@ def test_a_disk_too_full_for_the_table_still_says_why_the_study_stopped(tmp_path
         run(prepared, executor="inline")
 
 
-@pytest.mark.slow
 def test_a_run_that_kills_its_workers_is_marked_failed_and_others_go_on(tmp_path, monkeypatch):
     study = tmp_path / "study"
     prepared = prepared_again(study, runs=[block(languages=["ekk", "fin"])])
@@ -428,7 +421,6 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-@pytest.mark.slow
 def test_a_study_is_killed_and_interrupted_and_goes_on(tmp_path, undisturbed):
     prepare(tiny_study(tmp_path, runs=LONG, **OFTEN))
     study = start_study(tmp_path)
