@@ -11,7 +11,8 @@ _rewrites: list[Callable[[str], str]] = []
 
 def rewrite_places(how: Callable[[str], str]) -> None:
     """From now on messages go through `how`: local copies of remote objects are told by their URLs."""
-    _rewrites.append(how)
+    if how not in _rewrites:
+        _rewrites.append(how)
 
 
 class InputError(ValueError):

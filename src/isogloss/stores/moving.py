@@ -40,7 +40,7 @@ def local(source: Any) -> Any:
     place = mirrored(source)
     url = url_of(place)
     if url is None:
-        return source
+        return source if place == Path(source) else place
     # What lies in a folder that was fetched is there.
     if not is_worked(place) and not any(parent in _stamps for parent in place.parents):
         fetch(url, place)

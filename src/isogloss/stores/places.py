@@ -9,12 +9,15 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from isogloss.errors import InputError, rewrite_places
+from isogloss.errors import InputError, rewrite_places, unknown_name
 from isogloss.stores.access import clean
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 # What pathlib makes of a URL.
-_COLLAPSED = re.compile(r"(s3|s3a|gs|gcs|az|abfs|abfss|hf|http|https|memory):/(?=[^/])")
+_COLLAPSED = re.compile(r"(s3|s3a|gs|gcs|az|abfs|abfss|hf|http|https|memory|isogloss):/(?=[^/])")
+
+# Tables that are shipped: isogloss://help-texts, isogloss://help-texts/disjoint.
+_OWN, _SHIPPED = "isogloss://", Path(__file__).parent.parent / "datasets"
 
 _root: Path | None = None
 _folders: dict[str, Path] = {}
@@ -39,6 +42,8 @@ def mirrored(source: str | Path) -> Path:
     text = source if isinstance(source, str) else _restored(source)
     if not is_url(text):
         return Path(source)
+    if text.startswith(_OWN):
+        return _shipped(text)
     bare, _, query = text.partition("?")
     parent, _, name = bare.rstrip("/").rpartition("/")
     if not bare.partition("://")[2].strip("/"):
@@ -47,6 +52,17 @@ def mirrored(source: str | Path) -> Path:
     if query:
         _exact[place] = text
     return place
+
+
+def _shipped(text: str) -> Path:
+    """The folder of a shipped table; of a study of several parts, the first is meant unless another is named."""
+    names = sorted(f"{f.parent.name}/{f.name}" for f in _SHIPPED.glob("*/*") if f.is_dir())
+    name = text.removeprefix(_OWN).strip("/")
+    name = name if "/" in name else f"{name}/main"
+    if name not in names:
+        raise unknown_name("table", text, [f"{_OWN}{n.removesuffix('/main')}" for n in names])
+    rewrite_places(shown)
+    return _SHIPPED / name
 
 
 def url_of(path: Path) -> str | None:
@@ -68,6 +84,7 @@ def is_worked(path: Path) -> bool:
 
 def shown(text: str) -> str:
     """A text in which local copies go by their URLs, without names, passwords and tokens."""
+    text = text.replace(f"{_SHIPPED}/", _OWN)
     for url, folder in _folders.items():
         text = text.replace(str(folder), clean(url))
     return text

@@ -1,0 +1,19 @@
+"""Run tables that are shipped with isogloss. Every verb reads them by name: `isogloss fit isogloss://help-texts`."""
+
+from __future__ import annotations
+
+from isogloss.runs import RunTable, read_runs
+from isogloss.stores import mirrored
+
+
+def help_texts(part: str = "main") -> RunTable:
+    """Small byte models on LibreOffice's help in fourteen languages, a row per finished model and language.
+
+    `part` is one of the studies: "main" (languages alone, pairs and mixtures of up to 14, little text seen often,
+    seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others). The
+    curves are in its folder: `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained
+    and what they show: docs/first-study.md.
+
+    Raises InputError for an unknown part.
+    """
+    return read_runs(mirrored(f"isogloss://help-texts/{part}"))
