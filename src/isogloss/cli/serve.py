@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from isogloss.errors import InputError
+from isogloss.stores import local
 
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -57,7 +58,8 @@ def serve(
 def _checked(path: Path | None, public: bool) -> Path | None:
     if path is None:
         return None
-    root = path.expanduser()
+    # Of a store, as it is now: what changes there is seen by the next server.
+    root = Path(local(path)).expanduser()
     if not root.exists():
         raise InputError(f"there is no {path}", where="serve", hint="Give a folder of yours, or leave it out.")
     resolved = root.resolve()
