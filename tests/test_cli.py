@@ -211,7 +211,9 @@ def test_predict_of_a_table(fitted: Path, here: Path, capsys: pytest.CaptureFixt
     predicted = np.array([row["loss"] for row in found["rows"]])
     assert len(predicted) == observed.height
     assert predicted == pytest.approx(observed["loss"].to_numpy(), rel=0.02)
-    assert listed(here) == {"runs.csv", "question.toml"}
+    observed.drop("loss").write_csv("planned.csv")
+    assert answer(capsys, "predict", str(fitted), "--runs", "planned.csv") == found
+    assert listed(here) == {"runs.csv", "question.toml", "planned.csv"}
 
 
 @pytest.mark.usefixtures("here")

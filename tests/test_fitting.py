@@ -73,6 +73,27 @@ def test_optimum_of_the_fit_is_the_laws_own() -> None:
     assert a.value + b.value == pytest.approx(1.0)
 
 
+def test_planned_runs_need_no_losses_and_count_parameters_as_the_fit_did(frame: pl.DataFrame) -> None:
+    both = frame.with_columns(params_total=pl.col("N") * 2, params_non_embedding="N").drop("N")
+    answer = fit("chinchilla", both, params="non_embedding", starts=8, draws=20)
+    said = answer.predict_runs(both)
+    assert said["observed"].to_list() == both["loss"].to_list()
+    assert said["loss"].to_numpy() == pytest.approx(both["loss"].to_numpy(), rel=0.02)
+    assert answer.predict_runs(both.drop("loss"))["loss"].equals(said["loss"])
+    assert (said["low"] <= said["loss"]).all()
+
+
+def test_unique_text_is_the_sum_of_that_of_each_language() -> None:
+    design = DESIGNS["data-constrained"]()
+    frame = design.frame()
+    unique = pl.col("unique_tokens")
+    half = frame.with_columns(
+        **{"share:est": 0.5, "share:fin": 0.5, "unique:est": unique / 4, "unique:fin": unique * 3 / 4}
+    )
+    whole = fit(design.law, frame, starts=8, draws=0, **design.options)
+    assert values(fit(design.law, half.drop("unique_tokens"), starts=8, draws=0, **design.options)) == values(whole)
+
+
 # --- intervals --------------------------------------------------------------------------------------
 
 

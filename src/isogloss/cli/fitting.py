@@ -206,9 +206,7 @@ def predict(folder: Path, *points: str, runs: Path | None = None, column: Repeat
             "give either points or --runs",
             hint=f"For example: isogloss predict {folder} {' '.join(f'{c}=...' for c in answer.law.columns)}",
         )
-    rows = answer.predict(
-        _grid(points, answer) if runs is None else _columns(runs, answer, name_values(column, "--column"))
-    )
+    rows = answer.predict(_grid(points, answer) if runs is None else _columns(runs, answer, column))
     if json:
         print_json({"rows": rows.to_dicts(), "unit": answer.unit, "level": answer.level, "law": answer.law.name})
         return
@@ -275,32 +273,7 @@ def _laws_own(pairs: dict[str, str], columns: tuple[str, ...]) -> tuple[dict[str
     return own, {k: v for k, v in pairs.items() if k not in own}
 
 
-def _with_sources(table: RunTable, sources: Sequence[str]) -> RunTable:
-    """A language that no run of the table was trained on has the share 0 there."""
-    from dataclasses import replace
+def _columns(path: Path, answer: Fit, pairs: Repeated) -> dict:
+    from isogloss.fitting.predicting import rows_to_predict
 
-    import polars as pl
-
-    if not table.languages:
-        return table
-    lacking = [pl.lit(0.0).alias(f"share:{s}") for s in sources if s not in table.languages]
-    return replace(table, frame=table.frame.with_columns(lacking))
-
-
-def _columns(path: Path, answer: Fit, pairs: dict[str, str]) -> dict:
-    from isogloss.fitting.rows import rows_for
-    from isogloss.runs import read_runs
-
-    own, named = _laws_own(pairs, answer.law.columns)
-    # Where losses may be below zero, that must be known before they are read.
-    unit = answer.unit if answer.law.signed or answer.unit == "metric" else None
-    layout, table = answer.layout, read_runs(path, columns=named or None, unit=unit)
-    table = _with_sources(table, layout.sources)
-    return rows_for(
-        layout.law,
-        table,
-        sources=layout.sources,
-        switches=dict(layout.switches),
-        columns={**dict(answer.named), **own},
-        languages=layout.languages,
-    ).columns
+    return rows_to_predict(answer, path, name_values(pairs, "--column"))[0].columns

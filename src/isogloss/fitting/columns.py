@@ -12,6 +12,7 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.languages.table import table as languages_table
 from isogloss.laws.base import Law
 from isogloss.runs import RunTable
+from isogloss.runs.columns import UNIQUE
 from isogloss.runs.table import Which, find_column
 
 # ATLAS gives a target the three languages that it was most often trained with (section 3.1).
@@ -65,7 +66,7 @@ class Columns:
             "N_nv": lambda: self._given("params_non_embedding", "N_nv"),
             "N_v": self._vocabulary,
             "D": self._tokens,
-            "U": lambda: self._given("unique_tokens", "U"),
+            "U": self._unique_text,
             "K": self._how_many_languages,
             "p": lambda: self._share(self.target),
             "shares": lambda: np.stack([self._share(n) for n in self.languages], axis=1),
@@ -198,6 +199,15 @@ class Columns:
         if not self.sources:
             return np.zeros((len(self.table), 0))
         return np.stack([make(s) for s in self.sources], axis=1)
+
+    def _unique_text(self) -> np.ndarray:
+        """Unique tokens of all text that a run is given; where only those of each language are known, their sum."""
+        frame = self.table.frame
+        known = [c.removeprefix(UNIQUE) for c in frame.columns if c.startswith(UNIQUE)]
+        if "unique_tokens" in frame.columns or not known:
+            return self._given("unique_tokens", "U")
+        of_run = {n: self._share(n) > 0 for n in self.names} or dict.fromkeys(known, np.ones(len(self.table), bool))
+        return np.sum([np.where(given, self._unique(n), 0.0) for n, given in of_run.items()], axis=0)
 
     def _unique(self, name: str | None) -> np.ndarray:
         """Unique tokens of a language; without a column, its text is taken as never repeated."""

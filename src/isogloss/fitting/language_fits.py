@@ -15,7 +15,7 @@ from isogloss.errors import InputError, unknown_name
 from isogloss.files import finite, new_folder
 from isogloss.fitting.result import Fit
 from isogloss.fitting.store import load_fit, save_fit
-from isogloss.runs import LeftOut
+from isogloss.runs import LeftOut, RunTable
 from isogloss.runs.names import canonical_name
 from isogloss.stores import local, mirrored
 
@@ -75,6 +75,12 @@ class LanguageFits(Shown):
             for i, e in enumerate(fit.coefficients)
         ]
         return pl.DataFrame(rows, infer_schema_length=None)
+
+    def predict_runs(self, runs: RunTable | Any, *, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+        """As `Fit.predict_runs`, each row by the fit of its target; targets without a fit have no row."""
+        from isogloss.fitting.predicting import predict_languages
+
+        return predict_languages(self.fits, runs, columns)
 
     def _own(self, language: str, name: str, index: int) -> float | None:
         """Sources are numbered among what is pooled, and named in a language's fit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from isogloss.fitting.layout import Layout
 from isogloss.fitting.points import points_for
 from isogloss.laws.base import Law
 from isogloss.numerics import jnp
-from isogloss.runs import LeftOut
+from isogloss.runs import LeftOut, RunTable
 
 SCHEMA = 1
 MARKER = "fit.json"
@@ -101,6 +101,16 @@ class Fit(Shown):
         low, high = self._interval(given)
         shown = {k: v for k, v in given.items() if v.ndim == 1}
         return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
+
+    def predict_runs(self, runs: RunTable | Any, *, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
+        """Expected losses of the runs of a table (a RunTable, or what `read_runs` takes, also without losses), one row
+        for each row that has the law's columns: what names it, `observed` where there is a loss, `loss`, `low`, `high`.
+
+        `columns` is as in `read_runs`. Raises InputError where a column of the law is missing.
+        """
+        from isogloss.fitting.predicting import predict_runs
+
+        return predict_runs(self, runs, columns)
 
     def point(self, **named: Any) -> np.ndarray:
         """Expected loss `(rows,)` without intervals."""

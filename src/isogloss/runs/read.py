@@ -37,7 +37,8 @@ def read_runs(
     columns: Mapping[str, str] | None = None,
     unit: str | None = None,
 ) -> RunTable:
-    """Read training runs from a .csv, .tsv, .parquet or .jsonl file, a study's folder, or any data frame.
+    """Read training runs from a .csv, .tsv, .parquet or .jsonl file, a study's folder, any data frame, or what this has
+    read already.
 
     Columns are found under their usual names (`N`, `model_params`, `D`, `val_loss`, `eval/de/bpb`,
     `share:de`, ...); `columns` names them outright: {"N": "my_params", "loss": "my_loss"}. `where` keeps
@@ -52,6 +53,8 @@ def read_runs(
     source = local(source)
     conditions = [parse_condition(c) for c in ([where] if isinstance(where, str) else where)]
     asked = None if unit is None else loss_unit(unit, where="unit")
+    if isinstance(source, RunTable):
+        return _again(source, list(map(str, conditions)), columns, asked)
     every_point = any(meaning(c.column) == "lr_phase" for c in conditions)
     draft, wide = _open(source, columns or {}, asked, every_point)
     _leave_out_empty_rows(draft)
@@ -70,6 +73,17 @@ def read_runs(
     left_out = sorted(draft.left_out, key=lambda left: left.row)
     table = RunTable(frame, settled, draft.source, tuple(left_out), tuple(draft.notes))
     return table.where(*map(str, late))
+
+
+def _again(
+    table: RunTable, conditions: list[str], columns: Mapping[str, str] | None, unit: LossUnit | None
+) -> RunTable:
+    """A table as it was read: its columns have their names, and its losses their unit."""
+    if columns:
+        raise InputError("has been read already", where="columns", hint="Give columns where the table is read first.")
+    if unit not in (None, table.unit):
+        raise InputError(f"has losses in {table.unit}, not {unit}", where=table.source, hint="Read it anew with unit=.")
+    return table.where(*conditions)
 
 
 def _open(

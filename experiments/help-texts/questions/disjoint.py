@@ -1,0 +1,46 @@
+"""The same pages, or others: is it relatedness that helps, or that both texts say the same?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from isogloss import read_runs
+from questions.tables import Tables, seen, shares_of
+
+
+def answer(tables: Tables) -> dict[str, Any]:
+    if not tables.has("disjoint"):
+        return {}
+    table = seen(read_runs(tables.place("disjoint")))
+    partner = [
+        next((name for name in one if name != target), "alone")
+        for one, target in zip(shares_of(table), table.frame["target"], strict=True)
+    ]
+    frame = table.frame.select("target", "tokens", "loss", "seed", pl.Series("partner", partner))
+    frame = frame.filter(pl.col("target").is_in(("por_Latn", "ekk_Latn", "cmn_Hani")))
+    out: list[dict[str, Any]] = []
+    for (target, tokens), cell in sorted(frame.group_by("target", "tokens")):
+        losses = {name[0]: one.sort("seed")["loss"].to_numpy() for name, one in cell.group_by("partner")}
+        for source in sorted({name.rpartition("_")[0] for name in losses if name != "alone"}):
+            same, other = losses.get(f"{source}_a"), losses.get(f"{source}_b")
+            if same is None or other is None or len(same) != len(other):
+                continue
+            # Runs of one seed begin with the same weights.
+            gaps = other - same
+            out.append(
+                {
+                    "target": target,
+                    "source": source,
+                    "tokens": tokens,
+                    "alone": float(losses["alone"].mean()) if "alone" in losses else None,
+                    "same": float(same.mean()),
+                    "other": float(other.mean()),
+                    "gap": float(gaps.mean()),
+                    "error": float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else None,
+                    "seeds": len(gaps),
+                }
+            )
+    return {"cells": out}

@@ -1,0 +1,106 @@
+"""Who helps whom: scores of pairs from curves, weights of one fit of all mixtures, and what predicts them."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from isogloss import fit_languages, read_runs
+from isogloss.languages.table import table as languages_table
+from isogloss.report import save
+from isogloss.transfer import MeasuredTransfer, measure, pair_features
+from questions.tables import Tables, kept, scratch, shares_of, unique_of
+
+# A source has been sampled with a language, and text is not short: runs with little text are a question of their own.
+ENOUGH = 1_000_000
+
+
+def answer(tables: Tables) -> dict[str, Any]:
+    curves = scratch(read_runs(tables.place("main"), where="lr_phase=stable"))
+    plenty = [not u or u > ENOUGH for u in unique_of(curves)]
+    halves = [len(one) <= 2 and min(one.values()) > 0.45 for one in shares_of(curves)]
+    found = measure(kept(curves, [a and b for a, b in zip(plenty, halves, strict=True)]))
+    folder = tables.out / "transfer"
+    found.save(folder)
+    save(found, tables.out / "transfer.html")
+    fits = fit_languages("atlas-capacity", tables.main, params="non_embedding", across="pooled")
+    fits.save(tables.out / "atlas")
+    save(fits, tables.out / "atlas.html")
+    scores = [_score(found, p.target, p.source) for p in found.pairs]
+    return {
+        "pairs": len(found.pairs),
+        "refused": len(found.refused),
+        "scores": scores,
+        "helping": sum(s["low"] > 0 for s in scores),
+        "harming": sum(s["high"] < 0 for s in scores),
+        "both_ways": _both_ways(scores),
+        "predictors": _predictors(scores),
+        "weights": _weights(fits, scores),
+    }
+
+
+def _score(found: MeasuredTransfer, target: str, source: str) -> dict[str, Any]:
+    score = found.at(target, source)
+    return {
+        "target": target,
+        "source": source,
+        "anchor": score.anchor,
+        "bts": score.bts,
+        "low": score.bts_low,
+        "high": score.bts_high,
+        "sd": score.bts_sd,
+        "tau": score.tau,
+    }
+
+
+def _both_ways(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Is who helps also who is helped? Correlation of the two directions of a pair."""
+    by_pair = {(s["target"], s["source"]): s["bts"] for s in scores}
+    names = sorted({s["target"] for s in scores})
+    both = [(by_pair[a, b], by_pair[b, a]) for a, b in combinations(names, 2) if {(a, b), (b, a)} <= set(by_pair)]
+    return {
+        "pairs": len(both),
+        "correlation": float(np.corrcoef(np.array(both).T)[0, 1]) if len(both) > 2 else float("nan"),
+    }
+
+
+def _predictors(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    names = sorted({s["target"] for s in scores} | {s["source"] for s in scores})
+    known = languages_table()
+    features = pair_features(names)
+    bts = np.array([s["bts"] for s in scores])
+    out: dict[str, Any] = {}
+    kinds = {
+        "one family and script": lambda a, b: known[a].family == known[b].family and a[-4:] == b[-4:],
+        "one family": lambda a, b: known[a].family == known[b].family and a[-4:] != b[-4:],
+        "one script": lambda a, b: known[a].family != known[b].family and a[-4:] == b[-4:],
+        "neither": lambda a, b: known[a].family != known[b].family and a[-4:] != b[-4:],
+    }
+    for kind, holds in kinds.items():
+        those = bts[[holds(s["target"], s["source"]) for s in scores]]
+        out[kind] = {"pairs": len(those), "mean": float(those.mean()) if len(those) else None}
+    at = {name: i for i, name in enumerate(names)}
+    for name, values in zip(features.names, np.moveaxis(features.values, -1, 0), strict=True):
+        column = np.array([values[at[s["target"]], at[s["source"]]] for s in scores])
+        if np.ptp(column[np.isfinite(column)]) > 0:
+            rank = spearmanr(column, bts, nan_policy="omit")
+            out[f"rank correlation with {name}"] = [float(rank.statistic), float(rank.pvalue)]
+    return out
+
+
+def _weights(fits: Any, scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """The weights of the joint fit beside those of the pairs."""
+    measured = {(s["target"], s["source"]): s["tau"] for s in scores}
+    both = [
+        (e.value, measured[language, e.name[4:-1]])
+        for language, one in fits.fits.items()
+        for e in one.coefficients
+        if e.name.startswith("tau[") and (language, e.name[4:-1]) in measured
+    ]
+    if len(both) < 3:
+        return {"pairs": len(both)}
+    rank = spearmanr(*zip(*both, strict=True))
+    return {"pairs": len(both), "rank_correlation": float(rank.statistic), "p": float(rank.pvalue)}
