@@ -1,1 +1,1 @@
-"""One file for each question of the paper: `answer(tables)` gives numbers as JSON, and saves pages that `report` reads."""
+"""One file for each question of the paper: `answer(tables)` gives numbers as JSON, and saves pages for `report`."""

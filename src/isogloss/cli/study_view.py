@@ -128,7 +128,7 @@ def print_rehearsal(found: Rehearsal) -> None:
         for r in found.runs[:_ROWS]
     ]
     headers = ["mixture", "state", "N", "non-emb.", "D", "epochs", "seed", "FLOPs", "time"]
-    print_table("", headers, rows, left=2, whole=("mixture", "time"))
+    print_table("", headers, rows, left=2, whole=headers[1:])
     if len(found.runs) > _ROWS:
         console().print(f"... and {len(found.runs) - _ROWS} more; --json lists them all.", markup=False)
     left = sum(r.state not in ("finished", "diverged") for r in found.runs)

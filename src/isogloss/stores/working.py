@@ -50,9 +50,14 @@ def working(folder: str | Path, *, seconds: float = SECONDS) -> Iterator[Path]:
         yield Path(folder)
         return
     check_target(place)
-    sent = _fetched(url, place)
+    there = _check_own(url)
     lock = _Lock(url)
     lock.take()
+    try:
+        sent = _fetched(url, place) if there else _empty(place)
+    except BaseException:
+        lock.release()
+        raise
     worked.add(place)
     sending = _Sending(url, place, sent, lock, seconds)
     try:
@@ -80,21 +85,28 @@ def looking(folder: str | Path) -> Iterator[Path]:
         worked.discard(place)
 
 
-def _fetched(url: str, place: Path) -> dict[str, tuple[int, int]]:
-    """Fetch all of a folder that may not be there yet; size and time of each file, by its path inside."""
+def _check_own(url: str) -> bool:
+    """Whether there is anything at a URL; InputError where isogloss did not write it."""
 
     def names(fs: Any) -> list[str]:
         return [posixpath.basename(str(f).rstrip("/")) for f in fs.ls(url, detail=False)] if fs.isdir(url) else []
 
     there = asked(url, names, "looked at")
-    if not there:
-        shutil.rmtree(place, ignore_errors=True)  # of an earlier block
-        return {}
-    if not set(MARKERS) & set(there):
+    if there and not set(MARKERS) & set(there):
         what = f"holds other objects (no {', '.join(MARKERS[:3])})"
         raise InputError(what, where=clean(url), hint="Choose an empty or new folder.")
+    return bool(there)
+
+
+def _fetched(url: str, place: Path) -> dict[str, tuple[int, int]]:
+    """Fetch all of a folder; size and time of each file that is sent, by its path inside."""
     fetch(url, place, whole=True)
     return _files(place)
+
+
+def _empty(place: Path) -> dict[str, tuple[int, int]]:
+    shutil.rmtree(place, ignore_errors=True)  # of an earlier block
+    return {}
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -122,13 +134,11 @@ class _Sending:
         self._thread.start()
 
     def finish(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        if not self.folder.is_dir() and not self.sent:
-            self.lock.release()
-            return
         try:
-            self._send()
+            self._stop.set()
+            self._thread.join()
+            if self.folder.is_dir() or self.sent:
+                self._send()
             self.lock.release()
         except (InputError, KeyboardInterrupt) as error:
             kept = Path(tempfile.mkdtemp(prefix="isogloss-not-sent-")) / self.folder.name
