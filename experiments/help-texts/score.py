@@ -23,7 +23,7 @@ def main() -> None:
     record = json.loads((HERE / "predictions.json").read_text(encoding="utf-8"))
     observed = seen(read_runs(HERE / "confirm")).frame
     scores = {law: score(pl.DataFrame(said), observed) for law, said in record["laws"].items()}
-    write_text(HERE / "results" / "confirmed.json", json.dumps(scores, indent=1) + "\n")
+    write_text(HERE / "scores.json", json.dumps(scores, indent=1) + "\n")
     for law, parts in scores.items():
         print(law, *(f"{name}: {one['median_error']:.2%}, inside {one['inside']:.0%}" for name, one in parts.items()))
 
