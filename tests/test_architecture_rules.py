@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # From the bottom up: a room may import those that stand before it in its tower, and never one that stands after.
 # The towers, of numerics and of training, meet in `runs`.
 GROUND = ("errors", "display", "stores", "files", "cache", "units", "numerics", "languages", "laws", "runs")
-PAPER = (*GROUND, "fitting", "transfer", "planning", "report")
+PAPER = (*GROUND, "datasets", "fitting", "transfer", "planning", "report")
 BELOW = ("errors", "display", "stores", "files", "cache", "units", "languages", "runs")
 MACHINE = (*BELOW, "training", "evaluation", "sweeps")
 ALL = {*PAPER, *MACHINE, "web", "cli"}

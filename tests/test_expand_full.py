@@ -19,6 +19,7 @@ from isogloss.planning.expand_path import _crossings
 from isogloss.planning.expand_problem import make_pool
 from isogloss.planning.marginal import Marginal, first_order_value, marginal
 from isogloss.planning.question import LanguageNeed, read_question
+from isogloss.report import gather
 from isogloss.report.expansions import expansion_cards, marginal_cards
 from isogloss.report.render import to_html
 
@@ -245,6 +246,10 @@ def test_tables_and_pages(
     printed = capsys.readouterr().out
     assert "Hindi" in printed
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"expand.json", "expand.html"}
+    expand_verb(languages="4x", output=tmp_path / "k law")
+    assert "Wrote" in capsys.readouterr().out
+    (found,) = gather([tmp_path / "k law"])
+    assert "4 times as many languages" in found.cards[0].sentence
     expand_verb(file, add=["hin"], draws=0)
     assert "Hindi" in capsys.readouterr().out
     page = to_html("t", "s", [*expansion_cards(drawn), *marginal_cards(candidates)], drawn.warnings)
@@ -258,7 +263,6 @@ def test_tables_and_pages(
         ({}, "--languages: how many"),
         ({"add": ["lav"]}, "--add: no question"),
         ({"candidates": "family"}, "--candidates: no question"),
-        ({"languages": "2x", "output": Path("x")}, "writes no page"),
         ({"question": Path("q.toml")}, "no language to add"),
         ({"question": Path("q.toml"), "languages": "2x"}, "takes no question"),
         ({"question": Path("q.toml"), "add": ["lav"], "candidates": "all"}, "both --add and --candidates"),

@@ -22,6 +22,7 @@ from isogloss.laws.base import Law, Value, coefficient
 from isogloss.planning import Plan, plan, read_question
 from isogloss.planning.flat import FLAT, flat_range
 from isogloss.report import Card, fit_cards, picture_of_plan, plan_cards, save_picture, to_html
+from isogloss.report.answers import section
 from isogloss.report.javascript import bundle
 from isogloss.report.plan_answer import bind_in_words, contributions, flat_sizes
 from isogloss.report.plan_charts import row_height
@@ -29,7 +30,18 @@ from isogloss.report.plan_page import plan_page
 from isogloss.report.plan_reproduce import reproduce
 from isogloss.report.plan_rows import top_rows
 from isogloss.report.specs import panels
-from isogloss.report.words import about, cell, language_names, listed, per_cent, percent, quantity, value
+from isogloss.report.tables import unbroken
+from isogloss.report.words import (
+    about,
+    cell,
+    language_names,
+    listed,
+    per_cent,
+    percent,
+    quantity,
+    value,
+    with_names,
+)
 
 ATTACK = "<script>alert(1)</script>"
 
@@ -408,3 +420,11 @@ def test_names_and_lists() -> None:
     names = language_names(["uzn_Latn", "uzn_Cyrl", "ekk_Latn"])
     assert names["ekk_Latn"] == "Estonian"
     assert names["uzn_Latn"] != names["uzn_Cyrl"]
+
+
+def test_warnings_say_names_not_codes(baltic: Plan) -> None:
+    shown = section(baltic)
+    assert any("Estonian" in w for w in shown.warnings)
+    assert not any("ekk_Latn" in w for w in shown.warnings)
+    assert with_names("qaa_Latn and swh_Latn") == "qaa_Latn and Swahili"
+    assert unbroken("0.4 (0.3 to 0.5)") == "0.4 (0.3\u00a0to\u00a00.5)"

@@ -21,15 +21,17 @@ from isogloss.planning.expand import expand
 from isogloss.report import Card, fit_cards, plan_cards
 from isogloss.report.comparisons import comparison_cards
 from isogloss.report.expansion_factors import factors_card
-from isogloss.report.finding import FIRST_ROWS, OTHERS, by_family
+from isogloss.report.finding import FIRST_ROWS, OTHERS, by_family, by_script
 from isogloss.report.fit_errors import errors_card
 from isogloss.report.plan_rows import at_cap
-from isogloss.report.specs import panels
+from isogloss.report.specs import joined, panels, with_widths
+from isogloss.report.theme import LIGHT, config
 from isogloss.report.transfer_charts import helpers_chart
 from isogloss.report.transfer_heatmap import MOST_CELLS
 from isogloss.report.transfer_rows import PairRow, Shown
-from isogloss.report.transfers import heatmap_card
+from isogloss.report.transfers import heatmap_card, sources_card
 from isogloss.report.words import language_names
+from isogloss.runs import read_runs
 
 BUDGETS = (1e19, 1e20, 1e21)
 
@@ -197,6 +199,31 @@ def test_extrapolation_shows_every_held_out_row(compared: Any) -> None:
     assert "massivetext" in json.dumps(views[0])
 
 
+def test_held_out_losses_have_intervals_that_are_counted(compared: Any) -> None:
+    held = compared.predictions.filter(pl.col("split") == "random", pl.col("law") == "chinchilla")
+    assert (held["low"] < held["predicted"]).all()
+    assert (held["predicted"] < held["high"]).all()
+    fitted = compared.predictions.filter(pl.col("split") == "in-sample")
+    assert fitted["low"].null_count() == fitted.height
+    (card_,) = [c for c in comparison_cards(compared) if c.id == "extrapolation"]
+    mine = compared.predictions.filter(pl.col("law") == (compared.choice or "chinchilla"), pl.col("split") == "D")
+    part = (mine["loss"].is_between(mine["low"], mine["high"])).mean()
+    assert f"{100 * part:.0f}\u00a0%" in card_.sentence
+
+
+def test_intervals_of_losses_that_were_not_seen_hold_nine_in_ten() -> None:
+    rng = np.random.default_rng(5)
+    inside = []
+    for _ in range(6):
+        N, D = 10 ** rng.uniform(8, 10, 90), 10 ** rng.uniform(9, 11, 90)
+        loss = (1.7 + 400 / N**0.34 + 2000 / D**0.37) * np.exp(rng.normal(0, 0.01, 90))
+        runs = read_runs(pl.DataFrame({"N": N, "D": D, "loss": loss}))
+        found = compare(runs, ["chinchilla"], splits=["random"], starts=4, draws=0).predictions
+        inside.append((found["loss"].is_between(found["low"], found["high"])).mean())
+    # Of 108 losses 0.9 are expected inside, with a standard deviation of 0.03.
+    assert 0.8 < np.mean(inside) < 0.98
+
+
 def test_rows_without_run_or_target_are_shown_by_their_number(compared: Any) -> None:
     bare = replace(compared, predictions=compared.predictions.drop("run_id", "target"))
     shown = card(comparison_cards(bare), "extrapolation")
@@ -243,16 +270,34 @@ def many() -> Shown:
 def test_many_languages_are_a_heatmap_of_families(many: Shown) -> None:
     assert len(many.languages) > MOST_CELLS
     shown = heatmap_card(many, origin="Predicted")
-    spec = panels(shown.chart)[0]
-    cells = drawn_with(spec, "bts")
+    (spec,) = panels(shown.chart)
     family = by_family(many.languages)
-    assert len(cells) <= len(set(family.values())) ** 2 <= 24**2
-    assert sum(int(c["pairs"].split()[0].replace(",", "")) for c in cells) == len(many.rows)
+    for part, group in zip(spec["vconcat"], (family, by_script(many.languages)), strict=True):
+        cells = drawn_with({**part, "datasets": spec["datasets"]}, "bts")
+        assert len(cells) <= len(set(group.values())) ** 2 <= 24**2
+        assert sum(int(c["pairs"].split()[0].replace(",", "")) for c in cells) == len(many.rows)
+    cells = drawn_with({**spec["vconcat"][0], "datasets": spec["datasets"]}, "bts")
     uralic = [r.bts for r in many.rows if family[r.target] == "Uralic" != family[r.source] == OTHERS]
     if uralic:
         cell = next(c for c in cells if c["target"].startswith("Uralic") and c["source"].startswith(OTHERS))
         assert cell["bts"] == pytest.approx(np.mean(uralic), abs=1e-4)
     assert len(json.dumps(spec)) < 300_000
+
+
+def test_a_source_is_judged_over_the_same_targets() -> None:
+    # A target that nothing helps: its own mean as a source leaves its row out, and would be the highest.
+    codes = ("eng_Latn", "fin_Latn", "yor_Latn", "swh_Latn")
+    hard = {"yor_Latn": -1.5}
+    rows = [
+        PairRow(t, s, hard.get(t, 0.0) + (0.2 if s == "eng_Latn" else 0.0), None, None, "measured")
+        for t in codes
+        for s in codes
+        if t != s
+    ]
+    shown = sources_card(Shown(codes, language_names(codes), tuple(rows), 0.9))
+    assert shown.table is not None
+    assert shown.table["Language"][0] == "English"
+    assert len(set(shown.table["Score as source"][1:])) == 1
 
 
 def test_a_name_that_is_asked_for_is_shown_and_nothing_else_is_done_with_it(many: Shown) -> None:
@@ -267,6 +312,15 @@ def test_a_name_that_is_asked_for_is_shown_and_nothing_else_is_done_with_it(many
     assert asked.count("</text>") < first.count("</text>")
     nothing = words_in({**spec, "params": [{**field, "value": "'); alert(1) //[("}]})
     assert not any(f">{name}</text>" in nothing for name in names)
+
+
+def test_panels_that_become_one_figure_keep_their_colours() -> None:
+    found = plan({"budget": "1e20", "languages": ["et", "fi"]}, draws=0)
+    mixture = card(plan_cards(found), "mixture")
+    svg = vl_convert.vegalite_to_svg({**with_widths(joined(panels(mixture.chart)), 720), "config": config()})
+    # Orange is for the bars that are held by their cap, and for the mark of a mixture.
+    assert svg.count(LIGHT.categories[1]) > 2
+    assert svg.count("uniform</text>") == 1
 
 
 def test_families_hold_every_language_of_a_plan() -> None:

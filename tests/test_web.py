@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +130,26 @@ def test_toml_reads_back() -> None:
     assert tomllib.loads(to_toml(tables)) == tables
 
 
+def test_controls_need_neither_laws_nor_jax() -> None:
+    # What the first page can be used with is there before what its plan takes is loaded.
+    code = (
+        "import sys, isogloss.web.views.plan as page; page.question_of('baltic'); "
+        "print({'jax', 'scipy', 'altair'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_planning_gives_functions_where_files_have_their_names() -> None:
+    import isogloss.planning.design
+    from isogloss import planning
+
+    assert callable(planning.design)
+    assert planning.design is isogloss.design
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = planning.nothing
+
+
 # --- the served folder ------------------------------------------------------------------------------
 
 
@@ -141,6 +163,8 @@ def folder(tmp_path: Path) -> Path:
     (root / "runs.csv").write_text("N,D,loss\n1e8,1e9,3\n")
     (root / "matrix.csv").write_text("target,source,bts\nest,fin,0.4\nfin,est,0.3\nest,eng,0.1\n")
     (root / "predictions.parquet").write_bytes(b"a part of a comparison")
+    # Of `runs lint --fix`: what it changed, beside the table.
+    (root / "runs.fixes.csv").write_text("table,row,run_id,column,was,now,code\nruns,1,a,loss,9,,spike\n")
     (root / "settings.toml").write_text('password = "x"')
     (outside / "runs.csv").write_text("N,D,loss\n1e8,1e9,3\n")
     (outside / "secret.toml").write_bytes(QUESTION)

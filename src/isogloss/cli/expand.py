@@ -71,15 +71,15 @@ def expand(
         Print the whole answer as JSON and nothing else.
     """
     added = bool(add) or add_file is not None
-    _refuse(question, languages, added=added, candidates=candidates, of_k_law=(at, fit, flops), output=output)
-    if question is None:
-        assert languages is not None
-        _by_k_law(languages, at or "loss", fit, flops, json)
-        return
+    _refuse(question, languages, added=added, candidates=candidates, of_k_law=(at, fit, flops))
     if output is not None:
         from isogloss.files import check_folder
 
         check_folder(output, marker="expand.json")
+    if question is None:
+        assert languages is not None
+        _by_k_law(languages, at or "loss", fit, flops, output, json)
+        return
     if added:
         _add(question, add or [], add_file, output, draws, level, seed, json)
     else:
@@ -94,7 +94,6 @@ def _refuse(
     added: bool,
     candidates: str | None,
     of_k_law: Sequence[object],
-    output: Path | None,
 ) -> None:
     """Options that do not go together."""
     if question is None and (added or candidates is not None):
@@ -110,8 +109,6 @@ def _refuse(
             hint="Say --languages 2x, or give a question: isogloss expand question.toml --add Latgalian.",
         )
     if question is None:
-        if output is not None:
-            raise InputError("the K law writes no page", where="--output", hint="Use --json.")
         return
     if languages is not None or any(option is not None for option in of_k_law):
         raise InputError(
@@ -127,7 +124,14 @@ def _refuse(
         )
 
 
-def _by_k_law(languages: str, at: Literal["loss", "compute"], fit: Path | None, flops: str | None, json: bool) -> None:
+def _by_k_law(
+    languages: str,
+    at: Literal["loss", "compute"],
+    fit: Path | None,
+    flops: str | None,
+    output: Path | None,
+    json: bool,
+) -> None:
     from isogloss.planning.expand import expand as factors
     from isogloss.planning.expand import parse_languages
     from isogloss.units import parse_quantity
@@ -135,10 +139,13 @@ def _by_k_law(languages: str, at: Literal["loss", "compute"], fit: Path | None, 
     r, K = parse_languages(languages)
     C = None if flops is None else parse_quantity(flops, "flops")
     answer = factors(r, at=at, fit=fit, K=K, C=C)
+    if output is not None:
+        _write(output, answer)
     if json:
         print_json(answer.to_dict())
         return
     _print_k_law(answer)
+    _tell_written(output)
 
 
 _FACTORS = {
@@ -236,7 +243,7 @@ def _candidates(
     _tell_written(output)
 
 
-def _write(folder: Path, answer: FullExpansion | Marginal) -> None:
+def _write(folder: Path, answer: Expansion | FullExpansion | Marginal) -> None:
     import json
 
     from isogloss.files import finite, new_folder

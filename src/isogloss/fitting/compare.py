@@ -59,7 +59,7 @@ def compare(
     cost = get_objective(objective) if isinstance(objective, str) else objective
     table = prepared(runs, targets)
     _check_runs(table)
-    setting = Setting(cost, across, named_sources(sources, table), params, columns or {}, starts, seed)
+    setting = Setting(cost, across, named_sources(sources, table), params, columns or {}, starts, seed, level)
     chosen = forms_of(laws)
     usable, laws_out = usable_rows(chosen, table, setting)
     if not usable:

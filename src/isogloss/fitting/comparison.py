@@ -50,7 +50,8 @@ class Comparison(Shown):
     by_language: pl.DataFrame
     """law, split, language, rows, runs, r2, r2_low, r2_high, error."""
     predictions: pl.DataFrame
-    """law, split, row (of the file), run_id, target, loss, predicted: all that scores are made of."""
+    """law, split, row (of the file), run_id, target, loss, predicted: all that scores are made of; and low, high of the
+    loss that the row may have, null in-sample and of languages fitted together."""
     ranking: tuple[Ranked, ...]
     ranked_on: tuple[str, ...]
     choice: str | None

@@ -12,6 +12,7 @@ import polars as pl
 from isogloss.errors import FitError, InputError
 from isogloss.fitting.groups import Groups, group_rows
 from isogloss.fitting.health import values_at
+from isogloss.fitting.held_intervals import Spread, spread_of
 from isogloss.fitting.languages import Across, fit_languages
 from isogloss.fitting.layout import Layout
 from isogloss.fitting.objective import Objective
@@ -43,6 +44,7 @@ class Setting:
     columns: Mapping[str, str]
     starts: int
     seed: int
+    level: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class LawOf:
 
     law: Law
     layout: Layout
+    at: Callable[[np.ndarray], Law] | None = None
+    """The law at other moved coordinates z `(free,)`; None of a joint fit."""
+    spread: Spread | None = None
 
     @property
     def free(self) -> int:
@@ -59,12 +64,15 @@ class LawOf:
 
 @dataclass(frozen=True)
 class Prediction:
-    """`index` `(rows,)` says which rows of the table these are."""
+    """`index` `(rows,)` says which rows of the table these are. `low` and `high` bound the loss that each may have, at
+    the setting's level; NaN where nothing is known of it."""
 
     split: str
     target: str
     index: np.ndarray
     predicted: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def _predict(form: Form, law: LawOf, table: RunTable, split: Split, target: str,
     here = split.held & (table.frame["target"] == target).to_numpy()
     index = np.flatnonzero(here)
     if not len(index):
-        return Prediction(split.name, target, index, np.zeros(0))
+        return Prediction(split.name, target, index, np.zeros(0), np.zeros(0), np.zeros(0))
     held = part(table, here)
     # Losses are blanked: a prediction cannot depend on them. Rows are renumbered to know which are left out.
     frame = held.frame.with_columns(loss=pl.lit(1.0), row=pl.Series(np.arange(len(index))))
@@ -136,8 +144,17 @@ def _predict(form: Form, law: LawOf, table: RunTable, split: Split, target: str,
         columns={k: v for k, v in setting.columns.items() if k in form.law.columns},
         languages=law.layout.languages or None,
     )
-    predicted = np.broadcast_to(np.asarray(law.law.loss(**rows.columns), float), (len(rows.loss),))
-    return Prediction(split.name, target, index[rows.number], predicted)
+    predicted = _losses(law.law, rows.columns, len(rows.loss))
+    low = high = np.full(len(predicted), np.nan)
+    at = law.at
+    # Of the rows that it was fitted to an interval would say nothing.
+    if at is not None and law.spread is not None and not split.in_sample:
+        low, high = law.spread.bounds(lambda z: _losses(at(z), rows.columns, len(rows.loss)), setting.level)
+    return Prediction(split.name, target, index[rows.number], predicted, low, high)
+
+
+def _losses(law: Law, columns: Mapping[str, Any], rows: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(law.loss(**columns), float), (rows,))
 
 
 # --- each language by itself ------------------------------------------------------------------------
@@ -195,7 +212,21 @@ def _law(groups: Groups, i: int, z: np.ndarray) -> LawOf:
     layout, kept = groups.own_layout(i)
     alive = [slot for slot, seen in zip(groups.layout.free, groups.seen[i], strict=True) if seen]
     fitted = replace(layout, free=tuple(k for k in layout.free if kept[k] in alive))
-    return LawOf(layout.to_law(values_at(groups.problems[i], z)[kept]), fitted)
+    problem = groups.problems[i]
+
+    def at(z: np.ndarray) -> Law:
+        return layout.to_law(values_at(problem, z)[kept])
+
+    return LawOf(at(z), fitted, at, _spread(groups, i, z))
+
+
+def _spread(groups: Groups, i: int, z: np.ndarray) -> Spread | None:
+    problem, layout = groups.problems[i], groups.layout
+
+    def losses(z: np.ndarray) -> np.ndarray:
+        return _losses(layout.to_law(values_at(problem, z)), problem.columns, problem.rows)
+
+    return spread_of(problem, losses, z, groups.run[i], groups.lower[i], groups.upper[i])
 
 
 def _too_few(groups: Groups, i: int) -> str:

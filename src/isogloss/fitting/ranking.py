@@ -98,6 +98,8 @@ def _choose(ranked: Sequence[Ranked], splits: Sequence[str]) -> tuple[str | None
 
 
 def _lead(law: Ranked) -> str:
+    if law.ahead < LEAST_LEAD:
+        return f"less than {LEAST_LEAD:g}"
     if law.ahead_low is None:
         return f"{law.ahead:.2g} (too few runs for an interval)"
     return f"{law.ahead:.2g} ({law.ahead_low:.2g} to {law.ahead_high:.2g})"

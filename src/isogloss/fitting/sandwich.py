@@ -65,14 +65,26 @@ def sandwich(
     upper: np.ndarray | None = None,
 ) -> Sandwich:
     """Curvature and scores at the optimum z `(free,)`; `run` `(rows,)` numbers the run of each row."""
-    r, J = residuals(problem, z)
+    return of_residuals(problem.objective, *residuals(problem, z), z, run, lower, upper)
+
+
+def of_residuals(
+    objective: Objective,
+    r: np.ndarray,
+    J: np.ndarray,
+    z: np.ndarray,
+    run: np.ndarray,
+    lower: np.ndarray | None = None,
+    upper: np.ndarray | None = None,
+) -> Sandwich:
+    """`sandwich` from residuals r `(rows,)` and their derivatives J `(rows, free)`."""
     low = np.full(len(z), -np.inf) if lower is None else lower
     high = np.full(len(z), np.inf) if upper is None else upper
     margin = np.where(np.isfinite(high - low), AT_BOUND * (high - low), 0.0)
     moving = (z > low + margin) & (z < high - margin)
     J = np.where(moving, J, 0.0)
-    pull = slope(problem.objective, r)
-    curvature = mean_curvature(problem.objective, r, int(moving.sum()))
+    pull = slope(objective, r)
+    curvature = mean_curvature(objective, r, int(moving.sum()))
     number = np.unique(run, return_inverse=True)[1]
     gradients = np.zeros((int(number.max()) + 1, len(z)))
     np.add.at(gradients, number, pull[:, None] * J)

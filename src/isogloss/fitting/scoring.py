@@ -120,7 +120,8 @@ def _comparable(
         for name in laws:
             kept = np.isin(found[name, target].index, index)
             p = found[name, target]
-            found[name, target] = Prediction(p.split, target, p.index[kept], p.predicted[kept])
+            kept_of = {name: getattr(p, name)[kept] for name in ("index", "predicted", "low", "high")}
+            found[name, target] = Prediction(p.split, target, **kept_of)
     for target in set(names) - set(targets):
         reasons = [why for one in held.values() for key, why in one.refused.items() if key == (split.name, target)]
         out[target] = reasons[0] if reasons else "it has no held-out row"
@@ -174,6 +175,8 @@ def _predictions(table: RunTable, held: Mapping[str, HeldOut], loss: np.ndarray)
             *known,
             loss=pl.Series(loss[p.index]),
             predicted=pl.Series(p.predicted),
+            low=pl.Series(p.low).fill_nan(None),
+            high=pl.Series(p.high).fill_nan(None),
         )
         for name, one in held.items()
         for p in one.predictions

@@ -217,7 +217,8 @@ def _meeting(D: np.ndarray, gain: np.ndarray) -> np.ndarray:
     last = gain.shape[1] - 2 - np.argmax(turns[:, ::-1], axis=1)
     rows = np.arange(len(gain))
     before, after = gain[rows, last], gain[rows, last + 1]
-    step = before / np.where(before - after > 0, before - after, 1.0)
+    # Beyond 0 to 1 only where nothing turns, and is not used.
+    step = np.clip(before / np.where(before - after > 0, before - after, 1.0), 0.0, 1.0)
     at = np.exp(logs[last] + step * (logs[last + 1] - logs[last]))
     return np.where(gain[:, -1] > 0, math.inf, np.where(turns.any(1), at, 0.0))
 

@@ -10,7 +10,6 @@ from importlib import resources
 from typing import Literal, cast
 
 from isogloss.errors import InputError, unknown_name
-from isogloss.planning.flops import D_MODEL, Outline
 from isogloss.units import format_quantity, parse_quantity
 
 # Bytes per parameter of AdamW in mixed precision: weights and gradients in bf16, and in fp32 the master weights
@@ -100,6 +99,9 @@ def max_trainable_params(
     or pipeline parallelism or offloading fit more, larger batches and unspread states less. Buffers and
     fragmentation are not counted. Raises InputError where not even the smallest shape fits.
     """
+
+    # Shapes need JAX, and to name an accelerator does not.
+    from isogloss.planning.flops import D_MODEL, Outline
 
     def excess(d_model: float) -> float:
         outline = Outline(vocab_size, tied)

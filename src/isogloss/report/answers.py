@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isogloss.errors import InputError
 from isogloss.report.card import Card, Section
-from isogloss.report.words import count, flops, listed, quantity
+from isogloss.report.words import count, flops, listed, quantity, with_names
+
+# As a fit of several languages says it.
+NOT_FITTED = " is not fitted: "
 
 
 def cards(answer: Any) -> list[Card]:
@@ -27,7 +31,8 @@ def section(answer: Any) -> Section:
     # By name: an answer's class is loaded already, and the others need not be.
     for kind in type(answer).__mro__:
         if kind.__module__.startswith("isogloss.") and kind.__name__ in _MAKERS:
-            return _MAKERS[kind.__name__](answer)
+            made = _MAKERS[kind.__name__](answer)
+            return replace(made, warnings=tuple(map(with_names, made.warnings)))
     raise InputError(
         f"a {type(answer).__name__} has no cards", where="report", hint=f"These have: {', '.join(sorted(_MAKERS))}."
     )
@@ -53,6 +58,20 @@ def languages_warnings(fits: Any) -> list[str]:
     ]
 
 
+def _together(warnings: Sequence[str]) -> list[str]:
+    """Languages that are not fitted for one reason, once."""
+    said: dict[str, list[str]] = {}
+    for warning in warnings:
+        who, is_that, why = warning.partition(NOT_FITTED)
+        said.setdefault(why if is_that else "", []).append(who if is_that else warning)
+    alone = said.pop("", [])
+    grouped = [
+        f"{who[0]}{NOT_FITTED}{why}" if len(who) == 1 else f"{len(who)} languages are not fitted ({listed(who)}): {why}"
+        for why, who in said.items()
+    ]
+    return [*grouped, *alone]
+
+
 def _fit(fit: Any) -> Section:
     from isogloss.report.fits import fit_cards
 
@@ -66,7 +85,10 @@ def _language_fits(fits: Any) -> Section:
     first = next(iter(fits.fits.values()))
     subtitle = f"{len(fits)} languages of {first.source}, loss in {first.unit}, {fits.across}"
     return Section(
-        f"{first.law.name} law", subtitle, languages_cards(fits), (*fits.warnings, *languages_warnings(fits))
+        f"{first.law.name} law",
+        subtitle,
+        languages_cards(fits),
+        (*_together(fits.warnings), *languages_warnings(fits)),
     )
 
 
@@ -165,7 +187,7 @@ def _crossover(answer: Any) -> Section:
 def _design(answer: Any) -> Section:
     from isogloss.report.designs import design_cards
 
-    subtitle = f"{answer.count} small runs for {answer.flops:.3g} FLOPs, before {answer.plan.C:.3g} FLOPs are spent"
+    subtitle = f"{answer.count} small runs for {flops(answer.flops)} FLOPs, before {flops(answer.plan.C)} are spent"
     return Section(answer.title or "Design", subtitle, design_cards(answer), answer.warnings)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # R² below this is drawn at the edge: a few hopeless scores would press all others together.
 LEAST_SHOWN = -1.0
 IN_SAMPLE = "in-sample"
+# Width of a cell that holds an R², in pixels.
+CELL = 46
 # Splits that a row of panels shows together: beyond the runs that were fitted, and among runs like them.
 ALIKE = ("random", "M", IN_SAMPLE)
 TITLES = {
@@ -49,7 +51,7 @@ def scores_card(answer: Comparison) -> Card:
     return Card(
         id="scores",
         title="Held-out R²",
-        sentence=answer.sentence,
+        sentence=answer.sentence.replace("(-", f"({MINUS}"),
         chart=scores_chart(answer, BEYOND),
         table=_table(answer, "r2", _r2),
         notes=(
@@ -57,7 +59,7 @@ def scores_card(answer: Comparison) -> Card:
             "then averaged over languages: 1 is perfect, 0 is what the held-out losses' own mean would score.",
             f"Intervals ({answer.level:.0%}) are over draws of held-out runs. Fitting to other runs would move scores "
             "as well, which is not in them.",
-            *([f"Scores below {LEAST_SHOWN:g} are drawn at the edge."] if _beyond(answer) else []),
+            *([f"Scores below {MINUS}{-LEAST_SHOWN:g} are drawn at the edge."] if _beyond(answer) else []),
         ),
     )
 
@@ -248,7 +250,7 @@ def languages_chart(answer: Comparison, each: list[dict[str, Any]], names: dict[
         text = alt.Chart(rows(values)).mark_text(style="ink", fontSize=10.5).encode(x=x, y=y, text="said:N")
         title = alt.TitleParams(TITLES.get(split, split), frame="group")
         panels.append(
-            alt.layer(cells, text).properties(width="container", height=max(60, 20 * len(names)), title=title)
+            alt.layer(cells, text).properties(width=CELL * len(laws), height=max(60, 20 * len(names)), title=title)
         )
     return alt.hconcat(*panels)
 

@@ -13,7 +13,7 @@ import polars as pl
 from isogloss.planning.crossover_published import FORMS, LEAST_N, MEASURED_N, MOST_N
 from isogloss.report.card import Card
 from isogloss.report.theme import FLOP_LABELS, NUMBER_LABELS, log_axis, rows, widened
-from isogloss.report.words import NOTHING, flops, language_names, listed, loss, quantity, value
+from isogloss.report.words import NOTHING, flops, language_names, listed, loss, quantity, short_unit, value
 
 if TYPE_CHECKING:
     from isogloss.planning.crossover import Crossover
@@ -53,7 +53,9 @@ def answer_card(answer: Crossover) -> Card:
         ("4 epochs of it, FLOPs", _or_dash(answer.text_limit)),
     ]
     if answer.flops is not None:
-        rows_.append(("Ahead at the budget", _ahead(crossing.continue_is_better(answer.flops))))
+        ends = answer.text_limit is not None and answer.text_limit < answer.flops
+        words = "Ahead at the budget, were there text enough" if ends else "Ahead at the budget"
+        rows_.append((words, _ahead(crossing.continue_is_better(answer.flops))))
     unit = answer.way("scratch").curve
     return Card(
         id="answer",
@@ -99,14 +101,16 @@ def curves_chart(answer: Crossover) -> Any:
         alt.X, "C", "training compute, FLOPs (logarithmic scale)", domain, labels=FLOP_LABELS, most=6, grid=False
     )
     scale = alt.Scale(domain=[low - room, high + room], nice=False)
-    y = alt.Y("loss:Q", scale=scale, axis=alt.Axis(title="expected loss", tickCount=6, labelExpr=NUMBER_LABELS))
+    axis = alt.Axis(title=f"expected loss, {short_unit(curves[0][1].unit)}", tickCount=6, labelExpr=NUMBER_LABELS)
+    y = alt.Y("loss:Q", scale=scale, axis=axis)
     names = [WORDS[way.name] for way, _ in curves]
     colour = alt.Color("way:N", scale=alt.Scale(domain=names), legend=alt.Legend(symbolType="stroke", symbolOpacity=1))
     points = [p for way, curve in curves for p in _points(way, curve)]
     layers = _interval_layers(answer, domain, x)
     banded = [p for p in points if "low" in p]
     if banded:
-        edges = {"y": alt.Y("low:Q", scale=scale, title=None), "y2": "high:Q"}
+        # The same axis: a layer without a title takes it from all.
+        edges = {"y": alt.Y("low:Q", scale=scale, axis=axis), "y2": "high:Q"}
         layers.append(alt.Chart(rows(banded)).mark_area(opacity=0.16, clip=True).encode(x=x, color=colour, **edges))
     tips = [
         alt.Tooltip(f"{k}:N", title=t)

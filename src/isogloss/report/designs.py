@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from isogloss.report.card import Card
-from isogloss.report.theme import log_axis, rows, widened
+from isogloss.report.theme import NUMBER_LABELS, log_axis, rows, widened
 from isogloss.report.words import about, count, flops, language_names, listed, per_cent, quantity
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ KINDS = {
     "skew": "mostly one language",
     "plan": "the plan's mixture",
 }
+# Runs of which a bar says what each gives, and the height of a bar's row.
+SHOWN, STEP = 15, 22
 BEFORE, AFTER = "the plan as it stands", "planned anew after the runs"
 
 
@@ -41,6 +43,8 @@ def narrowing_card(design: Design) -> Card:
         sentence=f"{count(design.count, 'run')} for {flops(design.flops)} FLOPs lower the plan's expected regret from "
         f"{per_cent(before.mean)} to {per_cent(after.mean)}. {further}",
         chart=_narrowing_chart(design),
+        evidence=f"The plan of {count(len(design.languages), 'language')} for {flops(design.plan.C)} FLOPs, made anew "
+        "for draws of what is known of its laws and transfer; no run has been trained.",
         notes=(
             "Regret is the weighted mean loss of a plan over that of the best plan for the true laws, less 1. Laws and "
             "transfer weights are drawn as the plan's own intervals are; for each, the plan is made as it would be "
@@ -74,11 +78,15 @@ def runs_card(design: Design) -> Card:
         sentence=f"The most useful is {_mixture(design, first, names)} at {about(first.run.N)} parameters: without it "
         f"the expected regret would be {per_cent(first.gain)} higher. The largest has {about(largest)} parameters; "
         f"they were chosen from {count(design.considered, 'run')}.",
-        chart=_runs_chart(design, names),
+        chart=alt.hconcat(_gains_chart(design, names), _runs_chart(design, names)),
+        evidence=f"{count(design.count, 'run')} with their seeds, of {len(design.runs)} kinds; what each gives is "
+        "expected of the draws above, not measured.",
         table=table,
         notes=(
             "Each run is one trunk with branches: a finished model at each of its token counts. Seeds of one run are "
             "counted together. If left out: how much higher the expected regret after the runs would be.",
+            *([f"Left: the {SHOWN} most useful of {len(design.runs)} kinds."] if len(design.runs) > SHOWN else []),
+            "Right: each kind by its size and its longest end; the larger the mark, the more it gives.",
         ),
         formats={
             "Seeds": "number",
@@ -116,6 +124,30 @@ def _narrowing_chart(design: Design) -> Any:
     return alt.layer(spans, points).properties(width="container", height=90)
 
 
+def _gains_chart(design: Design, names: dict[str, str]) -> Any:
+    """The most useful runs first: how much higher the regret would be without each."""
+    found: list[dict[str, Any]] = []
+    for r in design.runs[:SHOWN]:
+        name = f"{_mixture(design, r, names)}; {about(r.run.N)}"
+        # The same mixture and size with other tokens.
+        alike = sum(f["mixture"] == name for f in found)
+        found.append(
+            {
+                "mixture": name,
+                "run": f"{name} ({alike + 1})" if alike else name,
+                "gain": 100 * r.gain,
+                "said": f"+{per_cent(r.gain)}",
+                "cost": f"{flops(r.flops)} FLOPs, {count(len(r.seeds), 'seed')}, {quantity(r.run.tokens[-1])} tokens",
+            }
+        )
+    y = alt.Y("run:N", sort=[f["run"] for f in found], axis=alt.Axis(title=None, labelLimit=220))
+    x = alt.X("gain:Q", axis=alt.Axis(title="regret without it, % higher", tickCount=4, labelExpr=NUMBER_LABELS))
+    tip = [alt.Tooltip(f"{f}:N", title=t) for f, t in (("run", "run"), ("said", "without it"), ("cost", "takes"))]
+    bars = alt.Chart(rows(found)).mark_bar(style="plan", height={"band": 0.6}).encode(x=x, y=y, tooltip=tip)
+    title = alt.TitleParams("What each run gives", frame="group")
+    return bars.properties(width="container", height=STEP * len(found), title=title)
+
+
 def _runs_chart(design: Design, names: dict[str, str]) -> Any:
     dots = [
         {
@@ -132,7 +164,8 @@ def _runs_chart(design: Design, names: dict[str, str]) -> Any:
     y = log_axis(alt.Y, "tokens", "tokens of the longest end", widened([d["tokens"] for d in dots], 1.4))
     size = alt.Size("gain:Q", scale=alt.Scale(range=[30, 500]), legend=None)
     shape = alt.Shape("kind:N", scale=alt.Scale(domain=kinds))
-    colour = alt.Color("kind:N", scale=alt.Scale(domain=kinds))
+    colour = alt.Color("kind:N", scale=alt.Scale(domain=kinds), legend=alt.Legend(columns=3))
     points = alt.Chart(rows(dots)).mark_point(opacity=0.65)
     points = points.encode(x=x, y=y, color=colour, shape=shape, size=size, tooltip=[alt.Tooltip("said:N", title=" ")])
-    return points.properties(width="container", height=300)
+    title = alt.TitleParams("Where they lie", frame="group")
+    return points.properties(width="container", height=300, title=title)

@@ -17,7 +17,7 @@ MANY = 60
 # A group of fewer languages stands with the others.
 FEWEST = 3
 MOST_GROUPS = 24
-OTHERS = "other families"
+OTHERS, OTHER_SCRIPTS = "other families", "other scripts"
 _NAME = "find"
 
 
@@ -45,16 +45,24 @@ def first_or_found(chart: Any, field: str, place: str = "place") -> Any:
 
 def by_family(codes: Sequence[str]) -> dict[str, str]:
     """Each language's family, small ones together as `OTHERS`; the largest families first."""
-    family = {code: _languages.family_of(code) or OTHERS for code in codes}
-    sizes = _sizes(family.values())
-    large = [name for name, size in sizes.items() if size >= FEWEST and name != OTHERS][: MOST_GROUPS - 1]
-    return {code: name if name in large else OTHERS for code, name in family.items()}
+    return _grouped({code: _languages.family_of(code) or OTHERS for code in codes}, OTHERS)
+
+
+def by_script(codes: Sequence[str]) -> dict[str, str]:
+    """Each language's script, rare ones together as `OTHER_SCRIPTS`."""
+    return _grouped({code: _languages.get(code).script_name for code in codes}, OTHER_SCRIPTS)
 
 
 def group_order(groups: Iterable[str]) -> list[str]:
     """The largest group first, the others last."""
     sizes = _sizes(groups)
-    return sorted(sizes, key=lambda name: (name == OTHERS, -sizes[name], name))
+    return sorted(sizes, key=lambda name: (name in (OTHERS, OTHER_SCRIPTS), -sizes[name], name))
+
+
+def _grouped(group: dict[str, str], others: str) -> dict[str, str]:
+    sizes = _sizes(group.values())
+    large = [name for name, size in sizes.items() if size >= FEWEST and name != others][: MOST_GROUPS - 1]
+    return {code: name if name in large else others for code, name in group.items()}
 
 
 def _sizes(names: Iterable[str]) -> dict[str, int]:

@@ -25,7 +25,12 @@ KINDS = (
     Kind("comparison", "compare.json", "compare.html", "isogloss compare RUNS -o FOLDER"),
     Kind("transfer", "transfer.json", "transfer.html", "isogloss transfer measure RUNS -o FOLDER"),
     Kind("transfer matrix", "evidence.csv", "transfer.html", "isogloss transfer predict (or fit) -o FOLDER"),
-    Kind("expansion", "expand.json", "expand.html", "isogloss expand QUESTION --add LANGUAGE -o FOLDER"),
+    Kind(
+        "expansion",
+        "expand.json",
+        "expand.html",
+        "isogloss expand (--languages 2x, or QUESTION --add LANGUAGE) -o FOLDER",
+    ),
     Kind("crossover", "crossover.json", "crossover.html", "isogloss crossover LANGUAGE -o FOLDER"),
     Kind("design", "design.json", "design.html", "isogloss design QUESTION -o FOLDER"),
     Kind("runs", "runs.json", "runs.html", "isogloss runs show RUNS -o FOLDER"),

@@ -16,7 +16,7 @@ from isogloss.report.plan_cost import costs
 from isogloss.report.plan_parts import NOTE as PARTS_NOTE
 from isogloss.report.plan_parts import parts_words
 from isogloss.report.plan_rows import MIXTURES, at_cap, by_share, central
-from isogloss.report.words import about, flops, language_names, listed, loss, per_cent, percent, quantity, times
+from isogloss.report.words import about, count, flops, language_names, listed, loss, per_cent, percent, quantity, times
 
 if TYPE_CHECKING:
     from isogloss.planning import Plan, Uncertainty
@@ -26,6 +26,8 @@ NAMED, SHOWN = 6, 12
 CODE = re.compile(r"\b[a-z]{3}_[A-Z][a-z]{3}\b")
 # Mean losses this close, relative, are the same to anyone.
 SAME = 5e-5
+# Shares below this are nothing that one would say.
+LEAST_SHARE = 1e-5
 
 
 def words_card(plan: Plan) -> Card:
@@ -46,7 +48,7 @@ def words_card(plan: Plan) -> Card:
     return Card(
         id="answer",
         title="The answer",
-        sentence=f"Train {about(plan.N)} parameters on {quantity(plan.D)} tokens; {repetition(plan, names)}.",
+        sentence=f"{_start(plan)} {about(plan.N)} parameters on {quantity(plan.D)} tokens; {repetition(plan, names)}.",
         table=pl.DataFrame({"What": list(rows), "Answer": list(rows.values())}),
     )
 
@@ -151,13 +153,22 @@ def aim_of(plan: Plan) -> str:
     return f"{name[0].upper()}{name[1:]}"
 
 
+def _start(plan: Plan) -> str:
+    """What stands before the size: where continuing the question's checkpoint is better, that."""
+    if plan.start is None or plan.start.verdict != "continue":
+        return "Train"
+    return f"Continue from {plan.start.checkpoint.name} rather than train from scratch. The best from scratch:"
+
+
 def _mixture(plan: Plan, names: dict[str, str]) -> str:
-    order = by_share(plan)
+    order = [i for i in by_share(plan) if plan.shares[i] >= LEAST_SHARE]
+    none = [names[code] for code, share in zip(plan.languages, plan.shares, strict=True) if share < LEAST_SHARE]
     shown = [f"{names[plan.languages[i]]} {per_cent(float(plan.shares[i]))}" for i in order[:NAMED]]
     rest = float(plan.shares[order[NAMED:]].sum())
-    more = f", and {per_cent(rest)} for {len(order) - NAMED} others" if len(order) > NAMED else ""
+    more = f", and {per_cent(rest)} for {count(len(order) - NAMED, 'other')}" if len(order) > NAMED else ""
+    nothing = f" Next to nothing for {listed(none)}." if none else ""
     text = repetition(plan, names)
-    return f"{', '.join(shown)}{more}. {text[0].upper()}{text[1:]}."
+    return f"{', '.join(shown)}{more}.{nothing} {text[0].upper()}{text[1:]}."
 
 
 def _reach(plan: Plan) -> str:
@@ -166,6 +177,9 @@ def _reach(plan: Plan) -> str:
     if unsure is not None:
         mean = unsure.interval(unsure.objective)
         text += f" ({loss(mean.low)} to {loss(mean.high)} in {central(unsure.level)} of the draws)"
+        if loss(mean.low) == loss(mean.high):
+            # A law without an interval is the same in all draws: that is no certainty.
+            text = f"{aim_of(plan)}: {loss(plan.objective)} (no interval: its laws were published without one)"
     allowed = [a for a in plan.alternatives if not a.over_cap]
     if not allowed:
         return f"{text}."

@@ -11,7 +11,7 @@ import numpy as np
 from isogloss.report.finding import MOST_ROWS, finder, first_or_found
 from isogloss.report.plan_rows import CAPPED, FREE, MIXTURES, PLAN, Row, central
 from isogloss.report.theme import NUMBER_LABELS, NUMBERS, PERCENT_LABELS, even_ticks, log_axis, rows
-from isogloss.report.words import about, loss, per_cent, quantity, times
+from isogloss.report.words import about, loss, per_cent, quantity, short_unit, times
 
 if TYPE_CHECKING:
     from isogloss.planning import Plan
@@ -25,7 +25,7 @@ def row_height(count: int) -> int:
 
 
 def shares_chart(shown: list[Row]) -> Any:
-    """Bars for the shares, lines for their intervals, light marks for naive mixtures, the numbers at the right."""
+    """Bars for the shares, lines for their intervals, a mark for each naive mixture, the numbers at the right."""
     limit = _share_limit(shown)
     bars = [{"language": r.name, "share": r.share, "text": per_cent(r.share)} for r in shown]
     marks = [
@@ -47,6 +47,14 @@ def shares_chart(shown: list[Row]) -> Any:
     )
     tip = [_tip("language", "N"), _tip("mixture", "N"), _tip("is", "N", "share")]
     base = alt.Chart(rows(marks)).encode(y=y, x=x, tooltip=tip)
+    # The plan is first in the scale, as in the figure of losses, so that each mixture has one colour and shape.
+    scale = alt.Scale(domain=[PLAN, *MIXTURES.values()])
+    legend = alt.Legend(values=[n for n in MIXTURES.values() if any(m["mixture"] == n for m in marks)])
+    inside = base.transform_filter("!datum.beyond").encode(
+        # Not `color`: in a document the panels are one figure, and the epochs beside have colours of their own.
+        fill=alt.Fill("mixture:N", scale=scale, legend=legend),
+        shape=alt.Shape("mixture:N", scale=scale, legend=legend),
+    )
     spans = [
         {"language": r.name, "share": low, "end": min(high, limit), "is": f"{per_cent(low)} to {per_cent(high)}"}
         for r in shown
@@ -59,7 +67,8 @@ def shares_chart(shown: list[Row]) -> Any:
             .mark_bar(style="plan", height={"band": 0.62})
             .encode(y=y, x=x, tooltip=[_tip("language", "N"), _tip("text", "N", "share")]),
             *([_lines(spans, y, x)] if spans else []),
-            base.transform_filter("!datum.beyond").mark_tick(style="muted", thickness=1.5, height={"band": 0.85}),
+            # The figure of losses has the same marks; of many languages they are smaller than their row.
+            inside.mark_point(style="edged", filled=True, opacity=1, size=52 if len(shown) <= 15 else 30),
             base.transform_filter("datum.beyond").mark_text(style="muted", text="▸", align="right", fontSize=13),
             _numbers(bars, y),
         ),
@@ -111,7 +120,7 @@ def epochs_chart(shown: list[Row], *, named: bool = True) -> Any:
     )
 
 
-def losses_chart(shown: list[Row]) -> Any:
+def losses_chart(shown: list[Row], unit: str = "") -> Any:
     """One row per language: the plan's expected loss among those of the naive mixtures.
 
     Of many languages the first are drawn, and those that the reader asks for.
@@ -144,7 +153,8 @@ def losses_chart(shown: list[Row]) -> Any:
                 "loss:Q",
                 scale=alt.Scale(type="log", domain=[min(values) / 1.02, max(values) * 1.02], nice=False),
                 axis=alt.Axis(
-                    title="expected loss (logarithmic scale)",
+                    # Two lines, for a telephone; the caption has the unit in full.
+                    title=[f"expected loss{', ' + short_unit(unit) if unit else ''}", "(logarithmic scale)"],
                     values=even_ticks(min(values), max(values)),
                     labelExpr=NUMBER_LABELS,
                     orient="top" if 30 < len(shown) <= MOST_ROWS else "bottom",
@@ -187,7 +197,9 @@ def profile_chart(plan: Plan, flat: tuple[float, float], *, height: int = 300) -
     y = alt.Y(
         "objective:Q",
         scale=alt.Scale(domain=list(room), nice=False),
-        axis=alt.Axis(title=plan.criterion.short, tickCount=5, labelExpr=NUMBER_LABELS),
+        axis=alt.Axis(
+            title=f"{plan.criterion.short}, {short_unit(plan.criterion.unit)}", tickCount=5, labelExpr=NUMBER_LABELS
+        ),
     )
     line = [{"N": r["N"], "objective": r["objective"], "D": r["D"]} for r in profile.to_dicts()]
     for point in line:

@@ -11,7 +11,7 @@ from isogloss.report.card import Card
 from isogloss.report.plan_reproduce import Reproduce, reproduce_card
 from isogloss.report.plans import plan_cards
 from isogloss.report.render import to_html
-from isogloss.report.words import NOTHING, flops
+from isogloss.report.words import NOTHING, flops, with_names
 
 if TYPE_CHECKING:
     from isogloss.planning import Plan, Question
@@ -46,7 +46,7 @@ def warnings_card(warnings: Sequence[str]) -> Card:
         id="before-use",
         title="Before you rely on this",
         sentence="What the answer does not know, and where it reaches beyond its evidence.",
-        notes=tuple(f"{w[0].upper()}{w[1:]}" for w in warnings) or ("Nothing.",),
+        notes=tuple(f"{w[0].upper()}{w[1:]}" for w in map(with_names, warnings)) or ("Nothing.",),
     )
 
 

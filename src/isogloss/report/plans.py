@@ -67,7 +67,7 @@ def picture_of_plan(plan: Plan) -> Any:
         profile,
     ]
     for part, words in zip(
-        parts, ("grey: naive mixtures", "orange: at their cap", "blue: within 0.5 % of the best"), strict=True
+        parts, ("marks: naive mixtures", "orange: at their cap", "blue: within 0.5 % of the best"), strict=True
     ):
         part.title.subtitle = words
     return alt.hconcat(*parts, spacing=58)
@@ -132,7 +132,7 @@ def _intervals(plan: Plan) -> dict[str, list[str]]:
         f"{quantity(D.low)} to {quantity(D.high)}",
         "",
         f"{ratio.low:.3g} to {ratio.high:.3g}",
-        f"{loss(mean.low)} to {loss(mean.high)}",
+        f"{loss(mean.low)} to {loss(mean.high)}" if loss(mean.low) != loss(mean.high) else "not known",
     ]
     return {f"{central(unsure.level)} of draws": ranges}
 
@@ -162,7 +162,7 @@ def mixture_card(plan: Plan) -> Card:
         }
     )
     notes = (
-        "Grey marks beside the shares are what uniform, proportional, temperature and UniMax sampling would give "
+        "Marks beside the shares are what uniform, proportional, temperature and UniMax sampling would give "
         "(▸ beyond the axis); beside the epochs they are the caps. Orange bars are held by their cap.",
     )
     if plan.uncertainty is not None:
@@ -221,7 +221,7 @@ def loss_card(plan: Plan) -> Card:
         id="losses",
         title="Expected loss per language",
         sentence=_loss_sentence(plan, names),
-        chart=losses_chart(all_rows(plan, order)),
+        chart=losses_chart(all_rows(plan, order), plan.loss_unit),
         table=table,
         notes=(
             "Losses of different languages are not on one scale: compare marks within a row, not rows.",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,12 +21,14 @@ from isogloss.report.card import Card, Section
 from isogloss.report.javascript import bundle
 from isogloss.report.specs import fluid, panels
 from isogloss.report.stored import inert, report_dict, sections_of
-from isogloss.report.tables import Table, table_of
+from isogloss.report.tables import Table, table_of, unbroken
 from isogloss.report.theme import DARK, LIGHT, config
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Longer tables are folded on screen, and unfolded on paper.
 OPEN_ROWS = 25
+# Figures of a fixed size that are wider, in pixels, do not fit beside another.
+MOST_BESIDE = 300
 # The page as data, as the template writes it: `inert` JSON holds no "<".
 _CARDS = re.compile(r'<script type="application/json" id="cards">([^<]*)</script>')
 _FIGURES = re.compile(r'<script type="application/json" data-chart="([^"<]*)"[^<>]*>([^<]*)</script>')
@@ -35,7 +38,8 @@ _FIGURES = re.compile(r'<script type="application/json" data-chart="([^"<]*)"[^<
 class _Panel:
     id: str
     spec: Markup
-    fluid: bool
+    kind: str
+    """Classes of its box: whether it follows the page's width, or needs a row of its own."""
     alt: str
 
 
@@ -105,7 +109,7 @@ def _shown(section: int, number: int, card: Card, sections: int) -> _Shown:
         _Panel(
             f"chart-{section}-{number}-{part}" if several else f"chart-{number}-{part}",
             Markup(inert(spec)),
-            fluid(spec),
+            _kind(spec),
             alt if len(specs) == 1 else f"{card.title}, {part + 1} of {len(specs)}: {described(spec)}",
         )
         for part, spec in enumerate(specs)
@@ -113,6 +117,13 @@ def _shown(section: int, number: int, card: Card, sections: int) -> _Shown:
     table = table_of(card)
     anchor = f"{section + 1}-{card.id}" if several else card.id
     return _Shown(card, anchor, drawn, alt, table, table is not None and len(table.rows) > OPEN_ROWS)
+
+
+def _kind(spec: dict[str, Any]) -> str:
+    if fluid(spec):
+        return "panel"
+    width = spec.get("width")
+    return "panel fixed wide" if isinstance(width, int | float) and width > MOST_BESIDE else "panel fixed"
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -128,13 +139,15 @@ def _policy(scripts: Sequence[str]) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["unbroken"] = unbroken
+    return made
 
 
 @cache

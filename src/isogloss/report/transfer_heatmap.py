@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from isogloss.report.finding import asked, by_family, finder, group_order, matches
+from isogloss.report.finding import asked, by_family, by_script, finder, group_order, matches
 from isogloss.report.theme import rows
 from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
 from isogloss.report.words import count
@@ -76,17 +76,39 @@ def heatmap(shown: Shown, title: str, subtitle: str) -> Any:
     return chart.properties(width=wide * len(sources), height=high * len(targets), title=_told(title, subtitle))
 
 
-def family_heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
-    """Means over the pairs of a source's and a target's family."""
-    family = by_family(shown.languages)
-    order = group_order(family.values())
-    sizes = {name: sum(f == name for f in family.values()) for name in order}
-    label = {name: f"{name} ({sizes[name]})" for name in order}
+def group_heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
+    """Means over the pairs of a source's and a target's family, and of their scripts.
+
+    Of a name that is asked for the cells of its groups stand out.
+    """
+    groups = {"family": by_family(shown.languages), "script": by_script(shown.languages)}
+    several = {what: group for what, group in groups.items() if what == "family" or len(set(group.values())) > 1}
+    found = {what: _by_pair(shown, group) for what, group in several.items()}
+    # One scale, and one field for a name, for both.
+    means = [abs(float(np.mean([r.bts for r in mine]))) for pairs in found.values() for mine in pairs.values()]
+    reach = float(np.quantile(means, 0.98)) or 1.0
+    drawn = [_means(shown, group, found[what], what, reach) for what, group in several.items()]
+    drawn[0] = drawn[0].properties(title=_told(title, subtitle))
+    return drawn[0] if len(drawn) == 1 else alt.vconcat(*drawn)
+
+
+def _by_pair(shown: Shown, group: dict[str, str]) -> dict[tuple[str, str], list[PairRow]]:
     found: dict[tuple[str, str], list[PairRow]] = {}
     for r in shown.rows:
-        found.setdefault((family[r.target], family[r.source]), []).append(r)
+        found.setdefault((group[r.target], group[r.source]), []).append(r)
+    return found
+
+
+def _means(
+    shown: Shown, group: dict[str, str], found: dict[tuple[str, str], list[PairRow]], what: str, reach: float
+) -> Any:
+    order = group_order(group.values())
+    sizes = {name: sum(g == name for g in group.values()) for name in order}
+    label = {name: f"{name} ({sizes[name]})" for name in order}
+    members = {name: " ".join(shown.names[c] for c, g in group.items() if g == name) for name in order}
     means = {pair: float(np.mean([r.bts for r in mine])) for pair, mine in found.items()}
-    reach = float(np.quantile([abs(v) for v in means.values()], 0.98)) or 1.0
+    # Of each group once: as often as there are cells it would be most of the page.
+    listed = rows([{"group": label[name], "members": members[name]} for name in order])
     cells = [
         {
             "target": label[target],
@@ -100,12 +122,18 @@ def family_heatmap(shown: Shown, *, title: str, subtitle: str) -> Any:
     ]
     names = [label[name] for name in order]
     wide, high = (38, 24) if len(order) <= 20 else (30, 22)
-    x = alt.X("source:N", sort=names, axis=alt.Axis(title="family of the source", orient="top", labelAngle=-60))
-    y = alt.Y("target:N", sort=names, axis=alt.Axis(title="family of the target"))
+    x = alt.X("source:N", sort=names, axis=alt.Axis(title=f"{what} of the source", orient="top", labelAngle=-60))
+    y = alt.Y("target:N", sort=names, axis=alt.Axis(title=f"{what} of the target"))
     fields = [("target", "target"), ("source", "source"), ("said", f"mean {BTS}"), ("range", "from"), ("pairs", "of")]
     tip = [alt.Tooltip(f"{field}:N", title=words) for field, words in fields]
-    chart = alt.Chart(rows(cells)).mark_rect().encode(x=x, y=y, color=_colour(reach), tooltip=tip)
-    return chart.properties(width=wide * len(order), height=high * len(order), title=_told(title, subtitle))
+    chart = alt.Chart(rows(cells))
+    for side in ("target", "source"):
+        held = alt.LookupData(listed, key="group", fields=["members"])
+        chart = chart.transform_lookup(lookup=side, from_=held, as_=[f"of_{side}"])
+    lit = f"!({asked()}) || {matches('of_source', 'of_target')}"
+    shade = alt.condition(lit, alt.value(1), alt.value(0.12))
+    chart = chart.mark_rect().encode(x=x, y=y, color=_colour(reach), tooltip=tip, opacity=shade).add_params(finder())
+    return chart.properties(width=wide * len(order), height=high * len(order))
 
 
 def _range(shown: Shown, mine: list[PairRow]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isogloss.errors import InputError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from isogloss.transfer import TransferMatrix
     from isogloss.transfer.joint import FittedTransfer
     from isogloss.transfer.measured import MeasuredTransfer
-    from isogloss.transfer.pair import Per
+    from isogloss.transfer.pair import PairTransfer, Per
     from isogloss.transfer.validation import Validation
 
 ATLAS = "ATLAS, figure C.2 (arXiv:2510.22037): 2B parameters, 42B tokens, printed to one decimal"
@@ -104,9 +105,17 @@ def measured_page(measured: MeasuredTransfer, anchor: float | None = None, per: 
         # Several cells of one pair, or nothing measured: the curves' table holds all there is.
         return cards
     shown = shown_matrix(matrix, language_order(matrix), level=measured.level)
+    # The intervals of the curves below, which are wider on the side of harm: not those of a standard error.
+    at = {(p.target, p.source): p.at(anchor, per=per) for p in measured.pairs if _reaches(p, anchor)}
+    own = [(r, at[r.target, r.source]) for r in shown.rows]
+    shown = replace(shown, rows=tuple(replace(r, low=score.bts_low, high=score.bts_high) for r, score in own))
     curves, *refused = cards
     whole = heatmap_card(shown, origin=f"Measured from {measured.source}, loss in {measured.unit}, per {per}")
     return [whole, curves, helpers_card(shown), symmetry_card(shown), *refused]
+
+
+def _reaches(pair: PairTransfer, anchor: float | None) -> bool:
+    return anchor is None or bool(pair.anchors[0] <= anchor <= pair.anchors[-1])
 
 
 def fitted_cards(found: FittedTransfer, compared: pl.DataFrame | None = None) -> list[Card]:

@@ -20,7 +20,7 @@ from isogloss.report.transfer_charts import (
     suggestions_chart,
     symmetry_chart,
 )
-from isogloss.report.transfer_heatmap import MOST_CELLS, family_heatmap, heatmap
+from isogloss.report.transfer_heatmap import MOST_CELLS, group_heatmap, heatmap
 from isogloss.report.transfer_rows import PairRow, Shown, score, with_interval
 from isogloss.report.words import NOTHING, count, flops, language_names, listed, percent
 
@@ -33,6 +33,8 @@ HELPERS = 3
 # Of fewer languages or pairs no sentence is made that sums them up.
 FEW = 4
 TABLE_HELPERS = 5
+# Of the least squares for targets and sources: far more than it takes where all pairs have scores.
+SWEEPS = 200
 
 
 def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> Card:
@@ -53,22 +55,35 @@ def heatmap_card(shown: Shown, *, origin: str, caveats: Sequence[str] = ()) -> C
     ]
     if many:
         notes.append(
-            f"More than {MOST_CELLS} languages: cells are means over the pairs of two families, of a language with "
-            "itself left out. The helpers below are of single languages."
+            f"More than {MOST_CELLS} languages: cells are means over the pairs of two families, or of two scripts, "
+            "without those of a language with itself. A name that is typed shows the groups of that language; the "
+            "helpers below are of single languages."
         )
     elif any(r.low is not None for r in shown.rows):
         notes.append("Scores of the model have the interval that is shown on hover.")
     return Card(
         id="matrix",
         title="Which language helps which",
-        sentence=f"A source helps in {len(helped):,} of {len(shown.rows):,} pairs. The best is {_pair(shown, best)}, "
-        f"the worst {_pair(shown, worst)}."
+        sentence=f"A source helps in {len(helped):,} of {count(len(shown.rows), 'pair')}{_surely(shown)}. The best is "
+        f"{_pair(shown, best)}, the worst {_pair(shown, worst)}."
         if len(shown.rows) > 1
         else f"{_pair(shown, best)}.",
-        chart=family_heatmap(shown, title=title, subtitle=told) if many else heatmap(shown, title, told),
+        chart=group_heatmap(shown, title=title, subtitle=told) if many else heatmap(shown, title, told),
         notes=tuple(notes),
         evidence=f"{title}. {origin}.",
     )
+
+
+def _surely(shown: Shown) -> str:
+    """Of how many pairs that is more than a guess, where scores have intervals of their own."""
+    known = [r for r in shown.rows if r.low is not None and r.high is not None]
+    if not known:
+        return ""
+    helps = sum(r.low is not None and r.low > 0 for r in known)
+    harms = sum(r.high is not None and r.high < 0 for r in known)
+    if not helps and not harms:
+        return f", but no interval ({shown.level:.0%}) leaves out 0: none is sure to help or to harm"
+    return f"; {shown.level:.0%} intervals lie above 0 in {helps:,} and below 0 in {harms:,}"
 
 
 def helpers_card(shown: Shown) -> Card:
@@ -83,7 +98,7 @@ def helpers_card(shown: Shown) -> Card:
         found = listed(each)
     spans = [r.span for r in firsts if r.span]
     sure = sum(low > 0 for low, _ in spans)
-    certain = f" Of {sure} of these pairs the interval lies above 0." if spans else ""
+    certain = _certain(sure, len(spans), shown.level)
     borrowed = any(r.low is None and r.model for r in firsts)
     rows = []
     for code in targets:
@@ -116,6 +131,34 @@ def helpers_card(shown: Shown) -> Card:
     )
 
 
+def _certain(sure: int, of: int, level: float) -> str:
+    if not of:
+        return ""
+    if not sure:
+        return f" In none of these pairs does the {level:.0%} interval lie above 0: none is sure to help."
+    return f" In {sure} of these {count(of, 'pair')} the {level:.0%} interval lies above 0."
+
+
+def _like_for_like(shown: Shown) -> tuple[dict[str, float], dict[str, float]]:
+    """What each language would score on average as a target, and as a source, were all others the same.
+
+    Least squares of a part for each target and each source. Plain means would flatter a source that is itself hard to
+    help: its own row, which is low, is the one that they leave out.
+    """
+    codes = list(shown.languages)
+    place = {code: i for i, code in enumerate(codes)}
+    t, s = (np.array([place[getattr(r, side)] for r in shown.rows]) for side in ("target", "source"))
+    y = np.array([r.bts for r in shown.rows])
+    parts = [np.zeros(len(codes)), np.zeros(len(codes))]
+    number = [np.maximum(np.bincount(side, minlength=len(codes)), 1) for side in (t, s)]
+    for _ in range(SWEEPS):
+        for own, side, other, far in ((0, t, 1, s), (1, s, 0, t)):
+            parts[own] = np.bincount(side, y - y.mean() - parts[other][far], len(codes)) / number[own]
+            parts[own] -= parts[own][side].mean()
+    targets, sources = ({c: float(y.mean() + part[place[c]]) for c in codes} for part in parts)
+    return {c: targets[c] for c in shown.targets()}, {c: sources[c] for c in shown.sources()}
+
+
 def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
     """How helpful each language is, and how receptive; how often it is among a target's `top` sources."""
     names, codes = shown.names, list(shown.languages)
@@ -125,11 +168,15 @@ def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
         given[r.source].append(r.bts)
         taken[r.target].append(r.bts)
     both = [c for c in codes if given[c] and taken[c]]
-    ranked = sorted((c for c in codes if given[c]), key=lambda c: -np.mean(given[c]))
-    spread = [float(np.std([np.mean(side[c]) for c in both])) if len(both) > 1 else 0.0 for side in (taken, given)]
+    as_target, as_source = _like_for_like(shown)
+    ranked = sorted((c for c in codes if given[c]), key=lambda c: -as_source[c])
+    spread = [float(np.std([side[c] for c in both])) if len(both) > 1 else 0.0 for side in (as_target, as_source)]
     what = "which language is helped" if spread[0] > spread[1] else "which language helps"
     first = [names[c] for c in ranked[: 1 if len(ranked) < FEW else 3]]
-    sentence = f"{listed(first)} {'helps' if len(first) == 1 else 'help'} most on average"
+    verb = "helps most" if as_source[ranked[0]] > 0 else "harms least"
+    sentence = (
+        f"{listed(first)} {verb if len(first) == 1 else verb.replace('s ', ' ', 1)} on average, over the same targets"
+    )
     if len(both) >= FEW:
         larger, smaller = ("targets", "sources") if spread[0] > spread[1] else ("sources", "targets")
         sentence += (
@@ -140,9 +187,9 @@ def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
     table = pl.DataFrame(
         {
             "Language": [names[c] for c in ranked],
-            "Mean score as source": [score(float(np.mean(given[c]))) for c in ranked],
+            "Score as source": [score(as_source[c]) for c in ranked],
             "Targets that it helps": [f"{sum(v > 0 for v in given[c])} of {len(given[c])}" for c in ranked],
-            "Mean score as target": [score(float(np.mean(taken[c]))) if taken[c] else NOTHING for c in ranked],
+            "Score as target": [score(as_target[c]) if taken[c] else NOTHING for c in ranked],
             "Sources that help it": [f"{sum(v > 0 for v in taken[c])} of {len(taken[c])}" for c in ranked],
         }
     )
@@ -160,9 +207,15 @@ def sources_card(shown: Shown, top: TopSources | None = None) -> Card:
         sentence=sentence,
         table=table,
         formats=dict.fromkeys(table.columns[1:], "number"),
-        notes=(f"Where scores are printed alike, a source may or may not be in a target's top {top.k}.",)
-        if top is not None
-        else (),
+        notes=(
+            "Scores as source are means over the same targets, as target over the same sources: a part for each target "
+            "and each source, by least squares. Plain means would flatter a source that is itself hard to help.",
+            *(
+                [f"Where scores are printed alike, a source may or may not be in a target's top {top.k}."]
+                if top is not None
+                else []
+            ),
+        ),
     )
 
 

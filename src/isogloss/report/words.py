@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import polars as pl
@@ -74,6 +76,11 @@ def loss(number: float) -> str:
     return f"{number:.3f}"
 
 
+def short_unit(unit: str) -> str:
+    """A unit without what its brackets explain, for an axis."""
+    return unit.split(" (")[0]
+
+
 _WRITERS: Mapping[Format, Callable[[Any], str]] = {
     "text": str,
     "number": str,
@@ -99,6 +106,20 @@ def cell(content: Any, how: Format) -> str:
     if content is None or (isinstance(content, float) and not math.isfinite(content)):
         return "no limit" if content == math.inf else NOTHING
     return _WRITERS[how](content)
+
+
+_CODE = re.compile(r"\b[a-z]{3}_[A-Z][a-z]{3}\b")
+
+
+def with_names(text: str) -> str:
+    """What a warning says of languages by code, by their names."""
+    names = language_names(code for code in dict.fromkeys(_CODE.findall(text)) if code in _known())
+    return _CODE.sub(lambda found: names.get(found[0], found[0]), text)
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(entry.code for entry in _languages.all_languages())
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

@@ -25,9 +25,12 @@ KINDS: dict[Kind, str] = {
 # A folder of thousands of files is a home, not a project.
 MOST, DEEPEST = 300, 4
 # Verbs write their page beside the numbers under these names.
-PAGES = ("plan.html", "given.html", "plans.html", "compare.html", "expand.html", "crossover.html", "design.html")
+PAGES = tuple(
+    f"{name}.html" for name in ("plan", "given", "plans", "compare", "expand", "crossover", "design", "runs", "report")
+)
 # What lies beside such a page is a part of the answer.
 PARTS = ("predictions.parquet", "draws.parquet", "rows.parquet", "scores.csv", "curves.parquet")
+CHANGES = {"row", "column", "was", "now", "code"}
 LARGEST_TEXT = 5_000_000
 
 
@@ -112,7 +115,13 @@ def _kind(path: Path) -> Kind | None:
         return "page"
     if path.name in PARTS:
         return None
-    return "runs" if suffix in READERS and not _is_matrix(path) else "transfer" if suffix in READERS else None
+    if suffix not in READERS:
+        return None
+    words = _columns(path)
+    # What `runs lint --fix` changed, cell by cell: a part of the table beside it.
+    if words >= CHANGES:
+        return None
+    return "transfer" if {"target", "source"} <= words and words & {"bts", "tau"} else "runs"
 
 
 def _is_question(path: Path) -> bool:
@@ -123,23 +132,21 @@ def _is_question(path: Path) -> bool:
     return "budget" in said and "languages" in said
 
 
-def _is_matrix(path: Path) -> bool:
-    """A table of pairs, by its header; of binary tables that is not looked at."""
+def _columns(path: Path) -> set[str]:
+    """Those of a table of text, by its first line; of binary tables that is not looked at."""
     if path.suffix.lower() not in (".csv", ".tsv", ".jsonl"):
-        return False
+        return set()
     try:
         with path.open("rb") as file:
             line = file.readline(10_000).decode("utf-8-sig", "replace")
     except OSError:
-        return False
+        return set()
     if path.suffix.lower() == ".jsonl":
         try:
-            words = set(json.loads(line))
+            return set(json.loads(line))
         except (ValueError, TypeError):
-            return False
-    else:
-        words = {w.strip().strip('"').casefold() for w in line.replace("\t", ",").split(",")}
-    return {"target", "source"} <= words and bool({"bts", "tau"} & words)
+            return set()
+    return {w.strip().strip('"').casefold() for w in line.replace("\t", ",").split(",")}
 
 
 def _start_of(path: Path) -> bytes:

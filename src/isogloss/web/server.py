@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from pathlib import Path
+import time
+import webbrowser
+from contextlib import suppress
 
+from isogloss.web import warming
 from isogloss.web.settings import Settings, put
 from isogloss.web.theme import options
 
@@ -14,10 +18,35 @@ def run(chosen: Settings, *, host: str, port: int, browser: bool) -> None:
     from streamlit.web import bootstrap
 
     put(chosen)
-    flags = {**options(), **server_options(chosen, host, port, browser)}
-    bootstrap.load_config_options(flags)
-    threading.Thread(target=warm_up, daemon=True).start()
-    bootstrap.run(str(Path(__file__).with_name("app.py")), False, [], flags)
+    bootstrap.load_config_options({**options(), **server_options(chosen, host, port, browser)})
+    warming.start()
+    import uvicorn
+
+    from isogloss.web.asgi import app
+
+    if browser:
+        threading.Thread(target=_open_when_there, args=(host, port), daemon=True).start()
+    # Ctrl-C is how it ends: open pages are given a second, and nothing is left undone.
+    with suppress(KeyboardInterrupt):
+        uvicorn.run(
+            app,
+            host=host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+
+
+def _open_when_there(host: str, port: int) -> None:
+    """The page in the user's browser, as soon as the server listens."""
+    address = "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
+    for _ in range(600):
+        with suppress(OSError), socket.create_connection((address, port), timeout=1):
+            webbrowser.open(f"http://{f'[{address}]' if ':' in address else address}:{port}")
+            return
+        time.sleep(0.05)
 
 
 def server_options(chosen: Settings, host: str, port: int, browser: bool) -> dict[str, object]:
@@ -43,22 +72,3 @@ def server_options(chosen: Settings, host: str, port: int, browser: bool) -> dic
         "global.developmentMode": False,
         "logger.hideWelcomeMessage": True,
     }
-
-
-def warm_up() -> None:
-    """Load and compile what the first page needs while the server and the browser start."""
-    from altair.utils.schemapi import disable_debug_mode
-
-    from isogloss.errors import InputError, PlanError
-    from isogloss.web.bases import FIRST
-    from isogloss.web.questions import start, text_of
-    from isogloss.web.views import plan
-
-    # Checking every chart against its schema takes a third of a page's time, and would find mistakes of our own only.
-    disable_debug_mode()
-    try:
-        found = plan.planned(text_of(start(FIRST)), 0)
-        plan.plan_cards(found)
-    except (InputError, PlanError):
-        # The page tells it where it matters.
-        return

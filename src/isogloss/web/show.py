@@ -12,12 +12,9 @@ from typing import Any
 import streamlit as st
 
 from isogloss.errors import FitError, InputError, PlanError
-from isogloss.report.alternatives import alternative
 from isogloss.report.card import Card
-from isogloss.report.specs import fluid, panels
-from isogloss.report.theme import DARK, LIGHT, config
-from isogloss.report.words import Format, cell, format_of
-from isogloss.web.downloads import csv_of, file_name, svg_of
+from isogloss.report.tables import unbroken
+from isogloss.report.words import Format, cell, format_of, with_names
 
 # Rows of a table that are on the page; the others are in its CSV.
 MOST_ROWS = 400
@@ -59,7 +56,8 @@ def before_use(lines: Sequence[str]) -> None:
     """What an answer does not know: folded, and before any figure."""
     if lines:
         with st.expander(f"Before you rely on this: {len(lines)} note{'s' * (len(lines) > 1)}"):
-            st.html("".join(f'<p class="iso-warning">{escape(line[0].upper() + line[1:])}</p>' for line in lines))
+            said = [with_names(line) for line in lines]
+            st.html("".join(f'<p class="iso-warning">{escape(line[0].upper() + line[1:])}</p>' for line in said))
 
 
 def title(words: str, sentence: str = "", *, level: int = 1) -> None:
@@ -103,6 +101,8 @@ def _notes(card: Card) -> list[str]:
 
 
 def _files(card: Card, key: str) -> None:
+    from isogloss.web.downloads import csv_of, file_name, svg_of
+
     frame = card.table
     offers: list[tuple[str, Callable[[], bytes], str, str]] = []
     if card.chart is not None:
@@ -129,9 +129,18 @@ def _files(card: Card, key: str) -> None:
 def _figures(card: Card, key: str) -> None:
     if card.chart is None:
         return
+    # Here and below: what draws is not needed for a page's controls, and takes half a second to load.
+    from isogloss.report.alternatives import alternative
+    from isogloss.report.specs import fluid, panels
+    from isogloss.report.theme import DARK, LIGHT, config
+
     look = config(DARK if st.context.theme.type == "dark" else LIGHT)
+    # On a telephone a legend in one line would be cut off.
+    look = {**look, "legend": {**look["legend"], "columns": {"expr": "width < 380 ? 2 : 0"}}}
     views = panels(card.chart)
-    columns = st.columns(len(views), gap="medium") if 1 < len(views) < 4 else [st.container() for _ in views]
+    # A matrix keeps its size, which a column would cut.
+    beside = 1 < len(views) < 4 and all(map(fluid, views))
+    columns = st.columns(len(views), gap="medium") if beside else [st.container() for _ in views]
     for number, (view, column) in enumerate(zip(views, columns, strict=True)):
         with column:
             st.vega_lite_chart(
@@ -178,9 +187,14 @@ def _table(card: Card) -> str:
     head = "".join(
         f"<th scope='col'{kind}>{escape(name)}</th>" for name, kind in zip(frame.columns, kinds, strict=True)
     )
+    # The first column says what a row is of, and stays where a wide table is moved.
+    tags = ["td" if kinds[0] else "th scope='row'", *["td"] * (len(kinds) - 1)]
     body = "".join(
         "<tr>"
-        + "".join(f"<td{kind}>{escape(cell(v, how))}</td>" for v, how, kind in zip(row, formats, kinds, strict=True))
+        + "".join(
+            f"<{tag}{kind}>{escape(unbroken(cell(v, how)))}</{tag.split()[0]}>"
+            for v, how, kind, tag in zip(row, formats, kinds, tags, strict=True)
+        )
         + "</tr>"
         for row in frame.head(MOST_ROWS).iter_rows()
     )

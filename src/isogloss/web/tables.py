@@ -13,11 +13,15 @@ import polars as pl
 from isogloss.errors import InputError
 from isogloss.runs import RunTable, lint, read_runs
 from isogloss.runs.columns import meaning
+from isogloss.web import served
+from isogloss.web.settings import settings
+from isogloss.web.uploads import check_bytes, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isogloss.fitting import Comparison, Fit
+    from isogloss.planning import Crossover
     from isogloss.runs.overview import Overview
 
 # What a law cannot do without, as the user maps it.
@@ -77,8 +81,32 @@ class Table:
             table, [get_form(law) for law in laws], targets=None if target is None else [target], draws=DRAWS
         )
 
+    def crossover(self, language: str, flops: float, init: str | None, most_rows: int) -> Crossover:
+        """Scratch against continued runs (column `init`), at the largest run's size."""
+        from isogloss.planning import crossover
+
+        table = self.runs()
+        _check_rows(table, most_rows)
+        with _called(self.name):
+            return crossover(language, flops=flops, checkpoint=init, runs=table)
+
+    def starts(self) -> list[str]:
+        """The checkpoints that its runs continue from."""
+        frame = self.runs().frame
+        return [] if "init" not in frame.columns else sorted(frame["init"].cast(pl.String).drop_nulls().unique())
+
     def findings(self) -> list[str]:
         return [f"{f.message} {f.cure}" for f in lint(self.runs()) if f.severity != "info"]
+
+
+def of_folder(name: str) -> Table:
+    """A table of runs, or a study, of the served folder."""
+    entry = served.chosen(name, "runs", "study")
+    if entry.kind == "study":
+        return Table(entry.name, entry.path)
+    limits = settings().limits
+    check_bytes(entry.path.name, entry.path.stat().st_size, limits)
+    return Table(entry.name, read_table(entry.path.name, entry.path.read_bytes(), limits))
 
 
 def guessed(columns: Sequence[str]) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isogloss.report.theme import DARK, LIGHT, SCREEN_FONT, Palette
+from isogloss.report.palettes import DARK, LIGHT, SCREEN_FONT, Palette
 
 
 def options() -> dict[str, object]:

@@ -14,7 +14,7 @@ from isogloss import languages as _languages
 from isogloss.laws import Entry, entries, optimal_allocation
 from isogloss.report.card import Card
 from isogloss.report.theme import COUNT_LABELS, FLOP_LABELS, NUMBER_LABELS, log_axis, rows, widened
-from isogloss.report.words import NOTHING, about, flops, listed, loss, quantity
+from isogloss.report.words import NOTHING, about, flops, listed, loss, per_cent, quantity
 
 NAMES = ("E", "A", "alpha", "B", "beta")
 POINTS = 61
@@ -231,14 +231,17 @@ def _stretches(mask: np.ndarray) -> list[tuple[int, int]]:
 
 def _loss_card(chosen: Sequence[Entry], C: np.ndarray, found: dict[str, Any], at: float) -> Card:
     units = {e.loss_unit or "unit not stated" for e in chosen}
-    finals = {label(e.id): float(trajectory(e, np.array([at]))[2][0]) for e in chosen}
-    low, high = min(finals, key=finals.__getitem__), max(finals, key=finals.__getitem__)
-    said = f"At {flops(at)} FLOPs expected losses go from {finals[low]:.3f} ({low}) to {finals[high]:.3f} ({high})."
+    # Heights of different languages are on no common scale; how much more compute lowers each is.
+    losses = {label(e.id): trajectory(e, np.array([at, 10 * at]))[2] for e in chosen}
+    falls = {name: float(1 - after / before) for name, (before, after) in losses.items()}
+    low, high = min(falls, key=falls.__getitem__), max(falls, key=falls.__getitem__)
+    more = f"Ten times {flops(at)} FLOPs lower the expected loss by"
+    said = f"{more} {per_cent(falls[low])} ({low}) to {per_cent(falls[high])} ({high})."
     apart = "Losses of different languages and tokenizers are not on one scale: compare the shapes, not the heights."
     return Card(
         id="loss",
         title="Loss at the best size",
-        sentence=said if len(finals) > 1 else f"At {flops(at)} FLOPs the expected loss is {finals[low]:.3f}.",
+        sentence=said if len(falls) > 1 else f"{more} {per_cent(falls[low])}, from {losses[low][0]:.3f}.",
         chart=_chart(chosen, C, found, 2, f"loss, {next(iter(units))}" if len(units) == 1 else "loss, several units"),
         notes=(apart, *([f"Units: {listed(sorted(units))}."] if len(units) > 1 else [])),
     )

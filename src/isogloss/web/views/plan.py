@@ -1,23 +1,18 @@
-"""Plan: choose languages and a budget, and see size, tokens, mixture and losses at once."""
+"""Plan: choose languages and a budget, and see size, tokens, mixture and losses at once.
+
+The controls need no law: they are there before JAX is (`planned` loads it).
+"""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import streamlit as st
 
 from isogloss.errors import InputError
-from isogloss.planning import Plan, plan
-from isogloss.report.plan_rows import central
-from isogloss.report.plans import plan_cards
-from isogloss.report.render import to_html
-from isogloss.report.words import about, flops, loss, quantity
 from isogloss.web import choices, served, show
 from isogloss.web.bases import FIRST, UPLOADED, base_of, bases, question_of
-from isogloss.web.downloads import csv_of, file_name
 from isogloss.web.links import Reader, amount, codes, numbers
 from isogloss.web.questions import (
     Controls,
@@ -29,6 +24,7 @@ from isogloss.web.questions import (
     text_of,
 )
 from isogloss.web.state import keep, open_page
+from isogloss.web.warming import ready
 
 DRAWS = 60
 # Draws of more languages take too long to come unasked.
@@ -37,12 +33,6 @@ AIMS = {"mean": "weighted mean", "worst": "worst language"}
 MEASURES = {"loss": "loss", "normalised": "loss, relative to each language alone"}
 TRANSFERS = {"predicted": "predicted, with intervals", "published": "published, as printed", "none": "none"}
 MOST_WEIGHT, MOST_EPOCHS = 1_000.0, 1_000.0
-
-
-@lru_cache(maxsize=64)
-def planned(text: str, draws: int) -> Plan:
-    """The plan of a question file's text."""
-    return plan(tomllib.loads(text), draws=draws)
 
 
 def read(link: Reader) -> dict[str, Any]:
@@ -91,6 +81,10 @@ def page() -> None:
     base = base_of(memory["plan base"])
     intervals = bool(memory["plan intervals"])
     _keep(controls, intervals)
+    # The controls can be used from here on.
+    ready()
+    from isogloss.web import planned as answer
+
     with show.telling():
         check_languages(controls.languages)
         question = asked(base, controls)
@@ -99,13 +93,13 @@ def page() -> None:
         with show.telling():
             quick = _point(question)
             if quick:
-                first = planned(text, 0)
+                first = answer.planned(text, 0)
                 with place.container():
-                    _show(first, text_of(question), waiting=intervals)
+                    answer.show_plan(first, text_of(question), waiting=intervals)
             if intervals or not quick:
-                whole = planned(text, DRAWS)
+                whole = answer.planned(text, DRAWS)
                 with place.container():
-                    _show(whole, text_of(question), waiting=False)
+                    answer.show_plan(whole, text_of(question), waiting=False)
 
 
 def _point(question: Mapping[str, Any]) -> bool:
@@ -229,68 +223,3 @@ def _uploaded() -> None:
         _take(UPLOADED)
     except InputError as error:
         memory["plan problem"] = show.said(error)
-
-
-def _show(found: Plan, text: str, *, waiting: bool) -> None:
-    first, *others = plan_cards(found)
-    show.answer(first.sentence, headline(found, waiting=waiting))
-    key = "plan-wait" if waiting else "plan"
-    _downloads(found, text, key)
-    show.before_use(found.warnings)
-    order = ["mixture", "losses", "size", "alternatives"]
-    main = [c for name in order for c in others if c.id == name]
-    rest = [first, *(c for c in others if c not in main)]
-    show.cards(main, key, rest=rest, rest_title="The answer in words, evidence for every number, what would change it")
-
-
-def headline(found: Plan, *, waiting: bool = False) -> list[tuple[str, str, str]]:
-    """The plan's numbers, each with its interval where there are draws."""
-    unsure = found.uncertainty
-    later = "interval follows" if waiting else f"evidence: {found.kind_of('N')}"
-    spans = {"N": later, "D": later, "loss": later}
-    if unsure is not None:
-        words = f"in {central(unsure.level)} of draws"
-        N, D, objective = (unsure.interval(v) for v in (unsure.N, unsure.D, unsure.objective))
-        spans = {
-            "N": f"{quantity(N.low)} to {quantity(N.high)} {words}",
-            "D": f"{quantity(D.low)} to {quantity(D.high)} {words}",
-            "loss": f"{loss(objective.low)} to {loss(objective.high)} {words}",
-        }
-    aim = found.criterion.short
-    return [
-        ("Parameters N", about(found.N), spans["N"]),
-        ("Training tokens D", quantity(found.D), spans["D"]),
-        (f"{aim[0].upper()}{aim[1:]}", loss(found.objective), spans["loss"]),
-        ("Compute C, FLOPs", flops(found.C), f"{found.D / found.N:.3g} tokens per parameter"),
-    ]
-
-
-def _downloads(found: Plan, text: str, key: str) -> None:
-    name = found.title or "plan"
-    with st.container(horizontal=True):
-        st.download_button(
-            "question.toml", text, file_name(name, ".toml"), "application/toml", key=f"{key}-toml", on_click="ignore"
-        )
-        summary = found.summary()
-        st.download_button(
-            "Plan (CSV)",
-            lambda: csv_of(summary),
-            file_name(name, ".csv"),
-            "text/csv",
-            key=f"{key}-csv",
-            on_click="ignore",
-        )
-        st.download_button(
-            "Page (HTML)",
-            lambda: html_of(found),
-            file_name(name, ".html"),
-            "text/html",
-            key=f"{key}-html",
-            on_click="ignore",
-        )
-
-
-def html_of(found: Plan) -> str:
-    """The cards as a page of the report's."""
-    subtitle = f"{len(found.languages)} languages, {flops(found.C)} training FLOPs"
-    return to_html(found.title or "Plan", subtitle, plan_cards(found), found.warnings)

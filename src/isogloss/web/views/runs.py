@@ -16,8 +16,8 @@ from isogloss.web.downloads import csv_of, file_name
 from isogloss.web.links import Reader
 from isogloss.web.settings import settings
 from isogloss.web.state import keep, open_page
-from isogloss.web.tables import LAWS, NEEDED, UNITS, Table, guessed
-from isogloss.web.uploads import check_bytes, read_table
+from isogloss.web.tables import LAWS, NEEDED, UNITS, Table, guessed, of_folder
+from isogloss.web.uploads import read_table
 
 NONE, UPLOAD = "", "your upload"
 AS_FOUND, UNSAID = "as found", "as the table says"
@@ -82,17 +82,8 @@ def _source() -> Table | None:
         return None
     if name:
         with show.telling():
-            return _of_folder(name)
+            return of_folder(name)
     return None
-
-
-def _of_folder(name: str) -> Table:
-    entry = served.chosen(name, "runs", "study")
-    if entry.kind == "study":
-        return Table(entry.name, entry.path)
-    limits = settings().limits
-    check_bytes(entry.path.name, entry.path.stat().st_size, limits)
-    return Table(entry.name, read_table(entry.path.name, entry.path.read_bytes(), limits))
 
 
 def _mapped(table: Table) -> Table:
