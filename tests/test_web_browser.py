@@ -34,9 +34,12 @@ FLAGS = (
 ATTACK = "<img src=x onerror=alert(1)>"
 SECONDS = 60_000
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium, or set ISOGLOSS_CHROMIUM to one"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium, or set ISOGLOSS_CHROMIUM to one"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

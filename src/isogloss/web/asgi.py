@@ -57,7 +57,9 @@ class _Page:
 
 
 def _asks_for_page(scope: Scope) -> bool:
-    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    """For one below the top: at the top Streamlit finds its server by itself, and sooner."""
+    below = scope["path"].removeprefix(scope.get("root_path", "")).strip("/")
+    return bool(below) and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def _is_html(message: Any) -> bool:

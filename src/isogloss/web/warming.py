@@ -23,12 +23,12 @@ def ready() -> None:
 
 
 def start() -> None:
+    threading.Thread(target=_warm_up, args=(sys.getswitchinterval(),), daemon=True).start()
     # A thread that only waits for its turn to send a file would get it every 5 ms: a page is of a hundred files.
     sys.setswitchinterval(TURN)
-    threading.Thread(target=_warm_up, daemon=True).start()
 
 
-def _warm_up() -> None:
+def _warm_up(usual: float) -> None:
     from isogloss.web import choices
     from isogloss.web.bases import FIRST, question_of
     from isogloss.web.views import plan  # noqa: F401
@@ -43,6 +43,7 @@ def _warm_up() -> None:
     disable_debug_mode()
     if not opened:
         _first_plan()
+    sys.setswitchinterval(usual)
 
 
 def _first_plan() -> None:
