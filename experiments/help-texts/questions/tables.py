@@ -6,14 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from isogloss import RunTable, read_runs
 from isogloss.stores import mirrored
-
-CELL = ("params_non_embedding", "tokens", "target", "tokenizer", "corpus", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,3 @@ def unique_of(table: RunTable) -> list[float | None]:
         row.get(f"unique:{row['target']}")
         for row in table.frame.select(pl.col("target"), pl.col("^unique:.*$")).iter_rows(named=True)
     ]
-
-
-def spread(values: Any) -> dict[str, float]:
-    series = pl.Series(values)
-    return {"median": series.median(), "low": series.quantile(0.05), "high": series.quantile(0.95)}  # type: ignore
