@@ -24,6 +24,8 @@ _folders: dict[str, Path] = {}
 """The local folder that stands for each remote one."""
 _exact: dict[Path, str] = {}
 """URLs that their place does not say: those with a query."""
+_named: set[str] = set()
+"""Shipped tables that were asked for."""
 worked: set[Path] = set()
 """Places in which somebody works: what is written there is not sent at once, what is read is there."""
 
@@ -62,6 +64,7 @@ def _shipped(text: str) -> Path:
     if name not in names:
         raise unknown_name("table", text, [f"{_OWN}{n.removesuffix('/main')}" for n in names])
     rewrite_places(shown)
+    _named.add(name)
     return _SHIPPED / name
 
 
@@ -111,7 +114,7 @@ def _split(argument: str) -> tuple[str, str]:
 
 def text_with_urls(path: Path) -> None:
     """Put URLs in place of local copies in a file that was just written, if it is text."""
-    if not _folders or path.suffix.lower() not in (".json", ".html", ".csv", ".toml", ".md", ".jsonl", ".txt"):
+    if not (_folders or _named) or path.suffix.lower() not in (".json", ".html", ".csv", ".toml", ".md", ".jsonl", ".txt"):
         return
     with suppress(UnicodeDecodeError):
         text = path.read_text(encoding="utf-8")
