@@ -19,6 +19,8 @@ _COLLAPSED = re.compile(r"(s3|s3a|gs|gcs|az|abfs|abfss|hf|http|https|memory|isog
 # Tables that are shipped: isogloss://help-texts, isogloss://help-texts/disjoint.
 _OWN, _SHIPPED = "isogloss://", Path(__file__).parent.parent / "datasets"
 
+_TEXTS = frozenset((".json", ".html", ".csv", ".toml", ".md", ".jsonl", ".txt"))
+
 _root: Path | None = None
 _folders: dict[str, Path] = {}
 """The local folder that stands for each remote one."""
@@ -114,7 +116,7 @@ def _split(argument: str) -> tuple[str, str]:
 
 def text_with_urls(path: Path) -> None:
     """Put URLs in place of local copies in a file that was just written, if it is text."""
-    if not (_folders or _named) or path.suffix.lower() not in (".json", ".html", ".csv", ".toml", ".md", ".jsonl", ".txt"):
+    if not (_folders or _named) or path.suffix.lower() not in _TEXTS:
         return
     with suppress(UnicodeDecodeError):
         text = path.read_text(encoding="utf-8")
