@@ -234,16 +234,24 @@ def scores_of(r2: list[float], spread: float, seed: int = 0) -> Scores:
     return Scores(tuple("abc"[: len(r2)]), values, values * 0, drawn, drawn * 0)
 
 
-def test_a_simpler_law_is_taken_if_not_told_from_the_best():
+def test_a_simpler_law_is_taken_if_it_is_within_a_standard_error_of_the_best():
     noise = {"simple": {"N": scores_of([0.90], 0.05, 1)}, "rich": {"N": scores_of([0.91], 0.05, 2)}}
     ranking = rank(noise, {"simple": 5, "rich": 9}, ["N"], 0.9)
     assert ranking.choice == "simple"
-    assert "do not tell from nothing" in ranking.sentence
+    assert "within one standard error" in ranking.sentence
     clear = {"simple": {"N": scores_of([0.7], 0.02, 1)}, "rich": {"N": scores_of([0.91], 0.02, 2)}}
     ranking = rank(clear, {"simple": 5, "rich": 9}, ["N"], 0.9)
     assert ranking.choice == "rich"
     assert ranking.laws[1].told_apart
     assert rank(noise, {"simple": 9, "rich": 9}, ["N"], 0.9).choice == "rich"
+
+
+def test_a_wide_interval_is_no_reason_to_take_the_simpler_law():
+    wide = {"simple": {"N": scores_of([0.7], 0.1, 1)}, "rich": {"N": scores_of([0.9], 0.1, 2)}}
+    ranking = rank(wide, {"simple": 5, "rich": 9}, ["N"], 0.9)
+    assert not ranking.laws[1].told_apart
+    assert ranking.choice == "rich"
+    assert "do not surely tell it from simple" in ranking.sentence
 
 
 def test_a_split_of_too_few_runs_for_intervals_does_not_rank():

@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 import polars as pl
-from train import HERE, STUDIES
+from train import HERE, STUDIES, table_of
 
-TARGET = HERE.parent.parent / "src" / "isogloss" / "datasets" / "help-texts"
 TABLES = ("runs.parquet", "exposure.parquet", "evals.parquet")
 
 
@@ -25,27 +24,34 @@ def main() -> None:
         if not (folder / "jobs.json").exists():
             continue
         subprocess.run([sys.executable, "-m", "isogloss", "study", "collect", str(folder)], check=True)
-        publish(folder, TARGET / study.replace("/", "-"))
+        publish(folder, table_of(study))
 
 
 def publish(folder: Path, target: Path) -> None:
+    """Finished runs of this folder, and those published before that this folder has not trained."""
     target.mkdir(parents=True, exist_ok=True)
-    runs = pl.read_parquet(folder / "runs.parquet").filter(pl.col("status") == "finished")
-    known = pl.col("run_id").is_in(runs["run_id"].implode())
+    asked = pl.read_parquet(folder / "runs.parquet")
+    runs = asked.filter(pl.col("status") == "finished")
+    ours = pl.col("run_id").is_in(runs["run_id"].implode())
+    theirs = pl.col("run_id").is_in(asked["run_id"].implode()) & ~ours
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    manifest["runs"], manifest["others"] = {"finished": runs.height}, []
     for name in TABLES:
-        # Of bytes, nats per token are bits per byte times ln 2.
-        frame = pl.read_parquet(folder / name).filter(known)
-        if name == "evals.parquet":
+        frame = pl.read_parquet(folder / name).filter(ours)
+        if name == "evals.parquet" and folder.parent.name != "vocab":
+            # Of bytes, nats per token are bits per byte times ln 2.
             frame = frame.filter(pl.col("unit") != "nats/token")
-            manifest["evals"] = frame.height
+        if (target / name).exists():
+            frame = pl.concat([pl.read_parquet(target / name).filter(theirs), frame], how="vertical_relaxed")
         frame.write_parquet(target / name, compression="zstd", compression_level=19)
+        if name == "runs.parquet":
+            manifest["runs"], manifest["others"] = {"finished": frame.height}, []
+        if name == "evals.parquet":
+            manifest["evals"] = frame.height
         manifest["sha256"][name] = hashlib.sha256((target / name).read_bytes()).hexdigest()
     (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(folder / "study.toml", target / "study.toml")
     size = sum(f.stat().st_size for f in target.iterdir())
-    print(f"{target.name}: {runs.height} runs, {size / 1e6:.2f} MB")
+    print(f"{target.name}: {manifest['runs']['finished']} runs, {size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

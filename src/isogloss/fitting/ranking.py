@@ -1,4 +1,4 @@
-"""Which of several laws to use: the best on held-out rows, unless a simpler one cannot be told from it."""
+"""Which of several laws to use: the best on held-out rows, unless a simpler one is within a standard error of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LEAST_LEAD = 1e-4
 @dataclass(frozen=True)
 class Ranked:
     """A law's `mean` R² over held-out splits, each language counting at least scores.FLOOR, with its interval; and
-    how much higher (`ahead`) the best law's is than this one's."""
+    how much higher (`ahead`) the best law's is than this one's, its standard error and its interval, over draws of
+    held-out runs (None where they are too few for any)."""
 
     name: str
     coefficients: float
@@ -24,6 +25,7 @@ class Ranked:
     low: float | None
     high: float | None
     ahead: float
+    ahead_error: float | None
     ahead_low: float | None
     ahead_high: float | None
 
@@ -31,6 +33,12 @@ class Ranked:
     def told_apart(self) -> bool:
         """Whether the interval of the best law's lead leaves out zero, and the lead is worth the name."""
         return self.ahead_low is not None and self.ahead_low > 0 and self.ahead >= LEAST_LEAD
+
+    @property
+    def near(self) -> bool:
+        """Whether the lead is within its standard error: a wide interval that holds zero is no reason to prefer a
+        law, only a lead that is small against it. Breiman et al. 1984, Classification and Regression Trees, 3.4.3."""
+        return self.ahead <= max(LEAST_LEAD, self.ahead_error or 0.0)
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,10 @@ def rank(
     best = max(means, key=lambda law: means[law])
     ranked = []
     for law in sorted(means, key=lambda name: -means[name]):
-        own, ahead = interval(drawn[law], level), interval(drawn[best] - drawn[law], level)
-        ranked.append(Ranked(law, coefficients[law], means[law], *own, means[best] - means[law], *ahead))
+        lead = drawn[best] - drawn[law]
+        own, ahead = interval(drawn[law], level), interval(lead, level)
+        error = float(np.nanstd(lead)) if ahead[0] is not None else None
+        ranked.append(Ranked(law, coefficients[law], means[law], *own, means[best] - means[law], error, *ahead))
     choice, sentence = _choose(ranked, splits)
     return Ranking(tuple(ranked), splits, choice, sentence)
 
@@ -75,22 +85,19 @@ def _choose(ranked: Sequence[Ranked], splits: Sequence[str]) -> tuple[str | None
         )
     if not others:
         return best.name, f"{best.name} has mean held-out R² {best.mean:.3f} {over}; there is no other law to compare."
-    alike = [r for r in others if not r.told_apart]
-    simpler = [r for r in alike if r.coefficients < best.coefficients]
+    simpler = [r for r in others if r.near and r.coefficients < best.coefficients and r.mean > 0]
     if simpler:
         chosen = min(simpler, key=lambda r: (r.coefficients, -r.mean))
-        if chosen.mean > 0:
-            return chosen.name, (
-                f"Use {chosen.name}: {best.name} scores higher by {_lead(chosen)} {over}, which these held-out runs do "
-                f"not tell from nothing, and it has {best.coefficients:g} coefficients where {chosen.name} has "
-                f"{chosen.coefficients:g}."
-            )
+        return chosen.name, (
+            f"Use {chosen.name}: {best.name} scores higher by {_lead(chosen)} {over}, which is within one standard "
+            f"error, and it has {best.coefficients:g} coefficients where {chosen.name} has {chosen.coefficients:g}."
+        )
     runner_up = others[0]
-    if not runner_up.told_apart:
-        same = _listed([r.name for r in alike])
+    alike = [r.name for r in others if not r.told_apart]
+    if alike:
         return best.name, (
-            f"Use {best.name}, mean held-out R² {best.mean:.3f} {over}; but these runs do not tell it from {same}, "
-            f"which {'has' if len(alike) == 1 else 'have'} as many coefficients or more (ahead by {_lead(runner_up)})."
+            f"Use {best.name}, mean held-out R² {best.mean:.3f} {over}; but these runs do not surely tell it from "
+            f"{_listed(alike)} (ahead of {runner_up.name} by {_lead(runner_up)})."
         )
     return best.name, (
         f"Use {best.name}: mean held-out R² {best.mean:.3f} {over}, ahead of {runner_up.name} by {_lead(runner_up)}."

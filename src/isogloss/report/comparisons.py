@@ -179,8 +179,8 @@ def ranking_card(answer: Comparison) -> Card:
         ),
         notes=(
             f"Means over {listed(answer.ranked_on)}; a language counts no less than −1. The same held-out runs are "
-            "drawn for both laws of a difference. The best law is taken unless one with fewer coefficients is within "
-            "the interval.",
+            "drawn for both laws of a difference. The best law is taken unless it leads one with fewer coefficients by "
+            "no more than one standard error.",
         ),
         formats={"Coefficients": "value", "Mean held-out R²": "number", f"behind {best} by": "number"},
     )
