@@ -456,6 +456,18 @@ def test_runs_of_one_shape_train_as_a_stack(tmp_path, capsys) -> None:
     assert np.abs(one["loss"] - other["loss"]).max() < 1e-4
 
 
+def test_a_run_may_be_measured_on_its_own_languages_alone(tmp_path, capsys) -> None:
+    """Also in a stack of runs of different languages, with the losses that it has when measured on all."""
+    whole = tiny_study(tmp_path / "all", machine__stack=3)
+    own = tiny_study(tmp_path / "own", machine__stack=3, evaluation__languages="own")
+    for folder in (whole, own):
+        cli(capsys, "run", str(folder), "--executor", "inline")
+    evals, few = (pl.read_parquet(f / EVALS) for f in (whole, own))
+    seen = pl.read_parquet(own / EXPOSURE).select("run_id", "language")
+    assert evals["language"].n_unique() == 3 * few.group_by("run_id").agg(pl.col("language").n_unique())["language"].max()
+    assert few.equals(evals.join(seen, on=["run_id", "language"], maintain_order="left"))
+
+
 @pytest.mark.slow
 def test_a_stack_leaves_runs_to_other_workers(tmp_path, capsys) -> None:
     folder = tiny_study(tmp_path, runs=[block(seeds=[0, 1])], machine__stack=8, machine__workers=2)

@@ -94,7 +94,9 @@ def _rehearsed(job: Job, prepared: Prepared, device: Any) -> Rehearsed:
         hint = "Take a smaller size, or the executor torchrun over several GPUs."
         raise InputError(f"{job.architecture.name} does not fit into the memory of {device.name}", hint=hint)
     evaluations = len(evaluation_steps(job, prepared.study.evaluation)) + len(job.end_steps)
-    measured = evaluations * sum(len(text.eval_tokens) for text in prepared.corpus.languages.values())
+    texts = prepared.corpus.languages
+    measured_on = prepared.study.evaluation.of(job.spec.shares, texts)
+    measured = evaluations * sum(len(texts[code].eval_tokens) for code in measured_on)
     params = job.architecture.params_total
     longest = job.ends[-1]
     return Rehearsed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,6 +91,12 @@ class Evaluation(_Strict):
     fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     first: Tokens = 131_072
     per_doubling: Annotated[int, Field(ge=0, le=16)] = 1
+    languages: Literal["all", "own"] = "all"
+
+    def of(self, shares: Iterable[str], known: Iterable[str]) -> list[str]:
+        """On which of the `known` languages a run of these `shares` is measured."""
+        own = set(shares)
+        return [code for code in known if self.languages == "all" or code in own]
 
 
 class Machine(_Strict):

@@ -68,7 +68,7 @@ class Workbench:
             if self.report:
                 self.report(", ".join(job.run_id for job in jobs), progress)
 
-        train(members, self.evaluator(jobs[0], claims), self.settings(jobs[0], claims, tell))
+        train(members, self.evaluator(jobs, claims), self.settings(jobs[0], claims, tell))
 
     def member(self, job: Job) -> Member:
         folder = run_folder(self.folder, job.run_id)
@@ -104,14 +104,17 @@ class Workbench:
             report=tell,
         )
 
-    def evaluator(self, job: Job, claims: Sequence[Claim]) -> Evaluate:
+    def evaluator(self, jobs: Sequence[Job], claims: Sequence[Claim]) -> Evaluate:
         held_out = held_out_of(self.corpus)
+        wanted = [self.evaluation.of(job.spec.shares, held_out) for job in jobs]
+        held_out = {code: text for code, text in held_out.items() if any(code in codes for codes in wanted)}
+        context_length = jobs[0].recipe.context_length
 
         def measure(model: Decoder) -> list[list[dict[str, Any]]]:
-            scores = evaluate(model, held_out, context_length=job.recipe.context_length, device=self.device)
+            scores = evaluate(model, held_out, context_length=context_length, device=self.device)
             # These rows are written next: not over those of another, who took the run while this worker slept.
             _check(claims)
-            return [[_eval_row(code, score) for code, score in found.items()] for found in scores]
+            return [[_eval_row(code, found[code]) for code in codes] for found, codes in zip(scores, wanted, strict=True)]
 
         return measure
 
