@@ -5,6 +5,7 @@ The controls need no law: they are there before JAX is (`planned` loads it).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ from isogloss.web.state import keep, open_page
 from isogloss.web.warming import ready
 
 DRAWS = 60
+# Seconds in which a new page's browser fetches and draws the controls: figures sent at once, and libraries loaded at once,
+# would keep both from it for longer.
+HEAD_START = 1.2
 # Draws of more languages take too long to come unasked.
 MANY = 40
 AIMS = {"mean": "weighted mean", "worst": "worst language"}
@@ -81,6 +85,9 @@ def page() -> None:
     base = base_of(memory["plan base"])
     intervals = bool(memory["plan intervals"])
     _keep(controls, intervals)
+    if "plan seen" not in memory:
+        memory["plan seen"] = True
+        time.sleep(HEAD_START)
     # The controls can be used from here on.
     ready()
     from isogloss.web import planned as answer
