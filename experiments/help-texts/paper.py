@@ -5,7 +5,7 @@ python experiments/help-texts/paper.py [question ...] [--studies]
     --studies   read the folders in which the runs are trained, and not the tables of the package
 
 Numbers go to results/, one JSON file a question; figures to docs/images/first-study; the text is filled from
-first-study.md.j2, with the numbers of all questions that have been answered.
+first-study.md.j2, once all questions have been answered.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from page import page
 from questions.tables import Tables, published
 from train import HERE
 
@@ -26,6 +27,8 @@ from isogloss.files import finite, write_text
 from isogloss.report import gather, save
 
 QUESTIONS = (
+    "texts",
+    "cost",
     "noise",
     "table1",
     "transfer",
@@ -39,7 +42,8 @@ QUESTIONS = (
     "planned",
 )
 RESULTS = HERE / "results"
-FIGURES = HERE.parent.parent / "docs" / "images" / "first-study"
+DOCS = HERE.parent.parent / "docs"
+FIGURES = DOCS / "images" / "first-study"
 
 
 def main() -> None:
@@ -56,6 +60,12 @@ def main() -> None:
             _draw(question, sorted(Path(folder).glob("*.html")))
         write_text(RESULTS / f"{question}.json", json.dumps(finite(answer), indent=1, default=str) + "\n")
         print(f"{question}: {time.monotonic() - began:.0f} s", flush=True)
+    missing = [question for question in QUESTIONS if not (RESULTS / f"{question}.json").exists()]
+    if missing:
+        print(f"docs/first-study.md is not written: not yet answered are {', '.join(missing)}")
+        return
+    answers = {question: json.loads((RESULTS / f"{question}.json").read_text("utf-8")) for question in QUESTIONS}
+    write_text(DOCS / "first-study.md", page(HERE / "first-study.md.j2", answers, FIGURES))
 
 
 def _draw(question: str, pages: list[Path]) -> None:

@@ -25,7 +25,7 @@ TARGETS = ("por_Latn", "ekk_Latn", "khm_Khmr")
 HELPERS = ("eng_Latn", "spa_Latn", "fin_Latn", "cmn_Hani")
 SCARCE = 100_000
 # Of the largest rung, with embeddings.
-PARAMS, TOKENS = 3_209_088, 4_000_000
+PARAMS, TOKENS = 3_209_088, 2_000_000
 SEEDS = (0, 1, 2)
 NAIVE = ("uniform", "proportional", "temperature", "unimax")
 FOLDER = HERE / "planned"
@@ -91,7 +91,7 @@ def study(mixtures: dict[str, dict[str, float]]) -> str:
         said = ", ".join(f"{code} = {share / total:.4f}" for code, share in kept.items())
         scarce = ", ".join(f'{code} = "100K"' for code in TARGETS if code in kept)
         lines += ["", "[[runs]]", f'name = "{name}"', 'mixture = "shares"', f"shares = {{{said}}}", 'sizes = "3M"']
-        lines += ['tokens = "4M"', f"seeds = {list(SEEDS)}", f"unique = {{{scarce}}}"]
+        lines += ['tokens = "2M"', f"seeds = {list(SEEDS)}", f"unique = {{{scarce}}}"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,58 @@
+"""docs/first-study.md: the numbers of the answers put into the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from isogloss import languages
+from isogloss.report.words import flops, quantity
+
+# How many scores are shown from either end.
+SHOWN = 10
+
+
+def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path) -> str:
+    """`template` filled. A number that no question has answered is an error, and not a gap."""
+
+    def figure(question: str, card: str) -> str:
+        found = sorted((figures / question).glob(f"*{card}*.svg"))
+        if len(found) != 1:
+            raise LookupError(f"{len(found)} figures are called {card!r} in {figures / question}")
+        return f"![{card}](images/{figures.name}/{question}/{found[0].name})"
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    environment.filters["quantity"] = quantity
+    environment.globals |= {
+        "name": lambda code: languages.get(code).name,
+        "quantity": quantity,
+        "flops": flops,
+        "percent": percent,
+        "signed": signed,
+        "r2": r2,
+        "extremes": extremes,
+        "figure": figure,
+    }
+    return environment.from_string(template.read_text(encoding="utf-8")).render(answers)
+
+
+def percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:+.{digits}f}"
+
+
+def r2(value: float | None) -> str:
+    """Two digits; how far below zero a useless law is says nothing more."""
+    return "-" if value is None else "< -10" if value < -10 else f"{value:.2f}"
+
+
+def extremes(scores: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The pairs that help most, and those that help least."""
+    ranked = sorted(scores, key=lambda one: -one["bts"])
+    return ranked if len(ranked) <= 2 * SHOWN else [*ranked[:SHOWN], *ranked[-SHOWN:]]

@@ -1,0 +1,59 @@
+"""What the study cost: runs, finished models, compute and time, by part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from questions.tables import Tables
+
+PARTS = (
+    "main",
+    "disjoint",
+    "vocab-multilingual",
+    "vocab-eng_Latn",
+    "vocab-por_Latn",
+    "vocab-ekk_Latn",
+    "vocab-cmn_Hani",
+    "confirm",
+    "planned",
+)
+# The last fifth of the way to each budget is a branch of its own.
+DECAY = 0.2
+
+
+def answer(tables: Tables) -> dict[str, Any]:
+    parts = {part: _cost(tables, part) for part in PARTS if tables.has(part)}
+    totals = {key: sum(one[key] for one in parts.values()) for key in ("runs", "models", "flops", "hours")}
+    sizes = sorted({size for one in parts.values() for size in one.pop("sizes")})
+    return {"parts": parts, "total": totals, "sizes": sizes, "epochs": _epochs(tables)}
+
+
+def _cost(tables: Tables, part: str) -> dict[str, Any]:
+    runs = pl.read_parquet(tables.place(part) / "runs.parquet")
+    evals = pl.read_parquet(tables.place(part) / "evals.parquet").filter(pl.col("lr_phase") == "final")
+    ends = evals.group_by("run_id").agg(pl.col("tokens").unique())
+    tokens = ends.with_columns(
+        trained=(1 - DECAY) * pl.col("tokens").list.max() + DECAY * pl.col("tokens").list.sum(),
+        models=pl.col("tokens").list.len(),
+    )
+    both = runs.join(tokens, on="run_id")
+    return {
+        "runs": both.height,
+        "models": int(both["models"].sum()),
+        "flops": float((both["flops_per_token"] * both["trained"]).sum()),
+        "hours": float(both["seconds"].sum() / 3600),
+        "sizes": both["params_non_embedding"].unique().to_list(),
+    }
+
+
+def _epochs(tables: Tables) -> list[float]:
+    """The least and the most that a finished model has seen of a language's text, in epochs."""
+    epochs = tables.main.frame.select(
+        (pl.col("tokens") * pl.col(name) / pl.col(f"unique:{name.removeprefix('share:')}")).alias(name)
+        for name in tables.main.frame.columns
+        if name.startswith("share:")
+    )
+    seen = [v for column in epochs for v in column.drop_nulls().to_list() if v]
+    return [min(seen), max(seen)]
