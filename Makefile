@@ -22,8 +22,8 @@ slow: $(VENV)/.installed-dev
 
 # Format, lint and types, as the checks on every change run them.
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests tools benchmarks
-	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/ruff format --check src tests tools benchmarks experiments
+	$(BIN)/ruff check src tests tools benchmarks experiments
 	$(BIN)/pyright
 
 bench: $(VENV)/.installed-dev
