@@ -21,7 +21,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     rows = json.loads(path.read_text(encoding="utf-8"))
     exposure = pl.read_parquet(tables.place("main") / "exposure.parquet")
     used = sorted(exposure["language"].unique())
-    # Of codes with several texts (pt and pt-BR, en and en-GB) the study takes the one without a region, of Chinese zh-CN.
+    # Of codes with several texts (pt and pt-BR, en and en-GB) the study takes the one without a region; of Chinese, CN.
     rows.sort(key=lambda row: "-" not in row["language"] or row["language"] == "zh-CN")
     help_texts = {row["code"]: row for row in rows if row["source"] == "help"}
     trained = exposure.group_by("language").agg(pl.col("unique_tokens").max())
