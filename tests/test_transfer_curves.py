@@ -47,12 +47,23 @@ def test_power_laws_that_are_not_on_the_grid_are_followed(beta: float) -> None:
     assert np.abs(curve.residuals).max() < 0.001 * (loss[0] - loss[-1])
 
 
-def test_a_curve_falls_and_flattens_however_noisy_its_points() -> None:
+def test_a_curve_falls_however_noisy_its_points() -> None:
     rng = np.random.default_rng(0)
     curve = fit_curve(points(power_law(TOKENS) + 0.1 * rng.standard_normal(len(TOKENS))))
     grid = np.geomspace(curve.low, curve.high, 50)
     assert (np.diff(curve(grid)) <= 0).all()
-    assert (np.diff(curve.slope(grid)) >= -1e-12).all()
+    assert curve.slope(grid[1:-1]) == pytest.approx(np.gradient(curve(grid), np.log(grid))[1:-1], rel=0.02)
+
+
+def test_a_slow_beginning_is_not_taken_for_noise() -> None:
+    """Small models learn little from their first tokens: the loss falls fastest in the middle. Power laws alone are off by
+    0.045 here, and call that noise of 0.14."""
+    tokens = np.geomspace(2.6e5, 3e6, 8)
+    slow = 1.2 + 2.2 / (1 + (tokens / 6e5) ** 1.4)
+    assert np.abs(fit_curve(points(slow, tokens)).residuals).max() < 0.01
+    rng = np.random.default_rng(4)
+    noisy = [fit_curve(points(slow + 0.01 * rng.standard_normal(8), tokens)) for _ in range(60)]
+    assert 0.005 < table_noise(noisy).typical < 0.03
 
 
 def test_a_spike_hardly_moves_the_curve() -> None:

@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-EXPONENTS = np.geomspace(0.05, 4.0, 24)
-"""Power laws whose sum a curve is. Steep ones serve the first checkpoints after warm-up."""
+_GAMMAS, _ONSETS = np.geomspace(0.05, 4.0, 24), np.array([0.0, 0.25, 1.0, 4.0])
+EXPONENTS, ONSETS = (grid.ravel() for grid in np.meshgrid(_GAMMAS, _ONSETS, indexing="ij"))
+"""Terms whose sum a curve is, `(terms,)`: exponents gamma, steep ones for the first checkpoints after warm-up; and onsets,
+in units of D0, before which a term is nearly flat: a model's first tokens teach it little that shows in the loss, so that
+curves begin slowly (experiments/LOG.md, 2026-11-22: pure power laws take that for noise, five times the seeds')."""
 
 # Residuals beyond this many robust standard deviations are drawn in, as Huber's estimate does.
 HUBER = 1.5
@@ -33,15 +36,16 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class LossCurve:
-    """L(D) = E + sum_k b_k (D/D0)^-gamma_k with E, b_k >= 0 and gamma_k on a fixed grid.
+    """L(D) = E + sum_k b_k ((D/D0 + s_k) / (1 + s_k))^-gamma_k with E, b_k >= 0, gamma_k and s_k on a fixed grid.
 
-    Falling and convex in log D, as a single power law is, but with no exponent to guess. The coefficients solve a
-    convex problem (nonnegative least squares): there is one optimum, and a refit costs microseconds.
+    Falling, and convex in log D once past its beginning, as a single power law is, but with no exponent to guess. The
+    coefficients solve a convex problem (nonnegative least squares): there is one optimum, and a refit takes a
+    fraction of a millisecond.
     """
 
     points: Points
     coefficients: np.ndarray
-    """`(1 + exponents,)`: E and b."""
+    """`(1 + terms,)`: E and b."""
     center: float
     """D0, in tokens: the points' geometric mean."""
     weights: np.ndarray
@@ -70,7 +74,8 @@ class LossCurve:
 
     def slope(self, tokens: np.ndarray) -> np.ndarray:
         """dL/d(log D), not above zero."""
-        return (basis(tokens, self.center)[:, 1:] * -EXPONENTS) @ self.coefficients[1:]
+        relative = np.asarray(tokens, float)[:, None] / self.center
+        return (basis(tokens, self.center)[:, 1:] * -EXPONENTS * relative / (relative + ONSETS)) @ self.coefficients[1:]
 
     def tokens_at(self, loss: float) -> float:
         """Tokens at which the curve has this loss; NaN where it does not have it within its points' range."""
@@ -97,9 +102,10 @@ class LossCurve:
 
 
 def basis(tokens: np.ndarray, center: float) -> np.ndarray:
-    """`(points, 1 + exponents)`: one, and (D/D0)^-gamma for every exponent."""
-    relative = np.log(np.asarray(tokens, float) / center)
-    return np.concatenate([np.ones((len(relative), 1)), np.exp(-relative[:, None] * EXPONENTS)], axis=1)
+    """`(points, 1 + terms)`: one, and ((D/D0 + s) / (1 + s))^-gamma of every term."""
+    relative = np.asarray(tokens, float)[:, None] / center
+    terms = ((relative + ONSETS) / (1 + ONSETS)) ** -EXPONENTS
+    return np.concatenate([np.ones((len(relative), 1)), terms], axis=1)
 
 
 def fit_curve(points: Points, *, rounds: int = 5) -> LossCurve:
@@ -168,7 +174,7 @@ class CurveNoise:
 
 
 def resample(curve: LossCurve, noise: CurveNoise, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Coefficients `(draws, 1 + exponents)` of curves refitted to the curve with new noise around it.
+    """Coefficients `(draws, 1 + terms)` of curves refitted to the curve with new noise around it.
 
     What a whole curve shares moves its E, below zero if need be. Each draw has a size of noise of its own, as it is
     known only from the residuals.
