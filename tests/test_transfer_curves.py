@@ -56,8 +56,8 @@ def test_a_curve_falls_however_noisy_its_points() -> None:
 
 
 def test_a_slow_beginning_is_not_taken_for_noise() -> None:
-    """Small models learn little from their first tokens: the loss falls fastest in the middle. Power laws alone are off by
-    0.045 here, and call that noise of 0.14."""
+    """Small models learn little from their first tokens: the loss falls fastest in the middle. Power laws alone are off
+    by 0.045 here, and call that noise of 0.14."""
     tokens = np.geomspace(2.6e5, 3e6, 8)
     slow = 1.2 + 2.2 / (1 + (tokens / 6e5) ** 1.4)
     assert np.abs(fit_curve(points(slow, tokens)).residuals).max() < 0.01

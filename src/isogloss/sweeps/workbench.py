@@ -114,7 +114,9 @@ class Workbench:
             scores = evaluate(model, held_out, context_length=context_length, device=self.device)
             # These rows are written next: not over those of another, who took the run while this worker slept.
             _check(claims)
-            return [[_eval_row(code, found[code]) for code in codes] for found, codes in zip(scores, wanted, strict=True)]
+            return [
+                [_eval_row(code, found[code]) for code in codes] for found, codes in zip(scores, wanted, strict=True)
+            ]
 
         return measure
 

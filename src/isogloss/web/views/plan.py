@@ -28,8 +28,8 @@ from isogloss.web.state import keep, open_page
 from isogloss.web.warming import ready
 
 DRAWS = 60
-# Seconds in which a new page's browser fetches and draws the controls: figures sent at once, and libraries loaded at once,
-# would keep both from it for longer.
+# Seconds in which a new page's browser fetches and draws the controls: figures sent at once, and libraries loaded at
+# once, would keep it from that for longer.
 HEAD_START = 1.2
 # Draws of more languages take too long to come unasked.
 MANY = 40
