@@ -11,8 +11,8 @@ import numpy as np
 _GAMMAS, _ONSETS = np.geomspace(0.05, 4.0, 24), np.array([0.0, 0.25, 1.0, 4.0])
 EXPONENTS, ONSETS = (grid.ravel() for grid in np.meshgrid(_GAMMAS, _ONSETS, indexing="ij"))
 """Terms whose sum a curve is, `(terms,)`: exponents gamma, steep ones for the first checkpoints after warm-up; and
-onsets, in units of D0, before which a term is nearly flat: a model's first tokens teach it little that shows in the loss.
-Pure power laws take that for noise, five times the seeds' (experiments/LOG.md, 2026-11-22)."""
+onsets, in units of D0, before which a term is nearly flat: a model's first tokens teach it little that shows in the
+loss. Pure power laws take that for noise, five times the seeds' (experiments/LOG.md, 2026-11-22)."""
 
 # Residuals beyond this many robust standard deviations are drawn in, as Huber's estimate does.
 HUBER = 1.5
