@@ -62,7 +62,7 @@ def test_parts_of_N_are_those_of_searches_of_their_own() -> None:
     for held in ("tau", "laws"):
         best = [own_allocator(draws, found, i, held).best(box, starts, found.D) for i in range(12)]
         shares.append(np.var(np.log([b.N for b in best])) / np.log(unsure.N).var())
-    # The parts search from fewer starts: on some processors one of the twelve draws ends in a neighbouring optimum.
+    # The parts search from fewer starts, and on some processors end up to 0.016 from searches from many.
     assert (part(parts_of(found).N).laws, part(parts_of(found).N).transfer) == pytest.approx(tuple(shares), abs=0.03)
 
 
