@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,16 @@ def main() -> None:
     tables = Tables(published, Path())
     with tempfile.TemporaryDirectory() as folder:
         made = planned(tables, Path(folder))
-    mixtures = {"plan": dict(zip(made.languages, map(float, made.shares), strict=True))}
-    mixtures |= {name: dict(made.to_dict()["alternatives"][name]["shares"]) for name in NAIVE}
+    said = made.to_dict()
     FOLDER.mkdir(exist_ok=True)
-    write_text(FOLDER / "plan.json", json.dumps(made.to_dict(), indent=1, default=float) + "\n")
-    write_text(FOLDER / "study.toml", study(mixtures))
+    write_text(FOLDER / "plan.json", json.dumps(said, indent=1, default=float) + "\n")
+    write_text(FOLDER / "study.toml", study(mixtures(said)))
+
+
+def mixtures(said: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Shares by the name of the mixture, as they are trained, of what plan.json says."""
+    wanted = {"plan": said["shares"]} | {name: said["alternatives"][name]["shares"] for name in NAIVE}
+    return {name: _rounded(shares) for name, shares in wanted.items()}
 
 
 def planned(tables: Tables, folder: Path) -> Plan:
@@ -81,18 +87,25 @@ def question(tables: Tables, fits: Any, folder: Path, decay: float) -> dict[str,
     }
 
 
-def study(mixtures: dict[str, dict[str, float]]) -> str:
+def study(mixtures: Mapping[str, Mapping[str, float]]) -> str:
     head = (HERE / "main" / "study.toml").read_text(encoding="utf-8")
     begin, end = head.index("[languages.eng_Latn]"), head.index("# --- monolingual ladders")
     lines = ['title = "Help texts: the planner\'s mixture and four naive ones"', "", head[begin:end].rstrip()]
     for name, shares in mixtures.items():
-        kept = {code: share for code, share in shares.items() if share >= 0.002}
-        total = sum(kept.values())
-        said = ", ".join(f"{code} = {share / total:.4f}" for code, share in kept.items())
-        scarce = ", ".join(f'{code} = "100K"' for code in TARGETS if code in kept)
+        said = ", ".join(f"{code} = {share:.4f}" for code, share in shares.items())
+        scarce = ", ".join(f'{code} = "100K"' for code in TARGETS if code in shares)
         lines += ["", "[[runs]]", f'name = "{name}"', 'mixture = "shares"', f"shares = {{{said}}}", 'sizes = "3M"']
         lines += ['tokens = "2M"', f"seeds = {list(SEEDS)}", f"unique = {{{scarce}}}"]
     return "\n".join(lines) + "\n"
+
+
+def _rounded(shares: Mapping[str, float]) -> dict[str, float]:
+    """To four digits, without shares below 0.2 %; the largest takes what rounding leaves, so that they sum to one."""
+    kept = {code: share for code, share in shares.items() if share >= 0.002}
+    total = sum(kept.values())
+    kept = {code: round(share / total, 4) for code, share in kept.items()}
+    kept[max(kept, key=kept.__getitem__)] += 1 - sum(kept.values())
+    return kept
 
 
 if __name__ == "__main__":

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
+from plan_mixtures import TARGETS, mixtures
 from train import HERE
 
 from isogloss import read_runs
 from questions.tables import Tables, seen, shares_of
-
-TARGETS = ("por_Latn", "ekk_Latn", "khm_Khmr")
 
 
 def answer(tables: Tables) -> dict[str, Any]:
@@ -20,12 +20,33 @@ def answer(tables: Tables) -> dict[str, Any]:
         return {}
     table = seen(read_runs(tables.place("planned")))
     said = json.loads((HERE / "planned" / "plan.json").read_text(encoding="utf-8"))
-    frame = table.frame.with_columns(mixture=pl.Series([repr(sorted(one.items())) for one in shares_of(table)]))
+    wanted = mixtures(said)
+    frame = table.frame.with_columns(mixture=pl.Series([_name(one, wanted) for one in shares_of(table)]))
     frame = frame.filter(pl.col("target").is_in(TARGETS))
+    expected = {"plan": said["mean_loss"]} | {name: one["mean_loss"] for name, one in said["alternatives"].items()}
     out = []
-    for _, one in frame.group_by("mixture", maintain_order=True):
+    for (name,), one in frame.group_by("mixture", maintain_order=True):
         means = one.group_by("seed").agg(pl.col("loss").mean()).sort("seed")["loss"].to_numpy()
-        by_language = {name[0]: float(part["loss"].mean()) for name, part in one.group_by("target")}
-        error = float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None
-        out.append({"mixture": one["mixture"][0], "mean": float(means.mean()), "error": error, "losses": by_language})
-    return {"mixtures": sorted(out, key=lambda m: m["mean"]), "expected": said["mean_loss"]}
+        out.append(
+            {
+                "name": name,
+                "shares": wanted[name],
+                "mean": float(means.mean()),
+                "error": float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None,
+                "expected": expected[name],
+                "losses": {code: float(part["loss"].mean()) for (code,), part in one.group_by("target")},
+            }
+        )
+    return {"mixtures": sorted(out, key=lambda m: m["mean"])}
+
+
+def _name(shares: Mapping[str, float], wanted: Mapping[str, Mapping[str, float]]) -> str:
+    """Of the mixture that these shares are."""
+    apart = {
+        name: sum(abs(shares.get(code, 0) - one.get(code, 0)) for code in {*shares, *one})
+        for name, one in wanted.items()
+    }
+    nearest = min(apart, key=apart.__getitem__)
+    if apart[nearest] > 0.01:
+        raise ValueError(f"{shares} is no mixture of plan.json")
+    return nearest

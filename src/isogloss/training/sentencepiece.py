@@ -65,7 +65,7 @@ def _refused(vocab_size: int, message: str) -> InputError:
         hint = f"The largest that works is {found[1]}; or give more text."
         return InputError(f"too little text for {vocab_size} pieces", where=where, hint=hint)
     if found := re.search(r"required_chars(?:\. | size)?\D*(\d+) vs (\d+)", message):
-        hint = f"It must be above {found[2]}: every character and every byte is a piece."
+        hint = f"Every character and every byte is a piece: above {found[2]}, or lower character_coverage."
         return InputError(f"{vocab_size} is too small for these scripts", where=where, hint=hint)
     return InputError(f"SentencePiece refused to train: {message}", where=where)
 
