@@ -55,7 +55,8 @@ class TokenizerSpec:
         if not self.temperature > 0:
             raise InputError(f"temperature must be positive, got {self.temperature!r}", where=where)
         if not 0.9 < self.character_coverage <= 1:
-            raise InputError(f"character_coverage must be above 0.9 and at most 1, got {self.character_coverage!r}", where=where)
+            what = f"character_coverage must be above 0.9 and at most 1, got {self.character_coverage!r}"
+            raise InputError(what, where=where)
         if self.training_bytes <= 0:
             raise InputError(f"training_bytes must be positive, got {self.training_bytes!r}", where=where)
 
