@@ -68,6 +68,15 @@ def test_the_studys_own_held_out_text_gives_the_studys_own_losses(study: Path, t
     assert found["loss"].to_list() == pytest.approx(own["loss"].to_list(), rel=0.01)
 
 
+def test_a_document_longer_than_asked_is_cut(study: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    line = made_up_text(seed=1, documents=40).replace("\n", " ")
+    (folder / "et.txt").write_text(f"{line}ä", encoding="utf-8")
+    found = read_runs(measure(study, folder, bytes=2_000, longest=True).table).frame
+    assert found["eval_bytes"].to_list() == [2_000]
+
+
 def test_other_text_under_the_same_name_is_measured_anew(study: Path, prose: Path) -> None:
     measure(study, prose, name="again")
     (prose / "et.txt").write_text(made_up_text(seed=3, documents=40), encoding="utf-8")

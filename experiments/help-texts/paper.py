@@ -33,6 +33,7 @@ QUESTIONS = (
     "table1",
     "transfer",
     "disjoint",
+    "outside",
     "capacity",
     "repetition",
     "crossing",

@@ -59,15 +59,15 @@ def mirrored(source: str | Path) -> Path:
 
 
 def _shipped(text: str) -> Path:
-    """The folder of a shipped table; of a study of several parts, the first is meant unless another is named."""
-    names = sorted(f"{f.parent.name}/{f.name}" for f in _SHIPPED.glob("*/*") if f.is_dir())
-    name = text.removeprefix(_OWN).strip("/")
+    """The place of a shipped table; of a study of several parts, the first is meant unless another is named."""
+    places = {f"{f.parent.name}/{f.stem}": f for f in _SHIPPED.glob("*/*") if f.is_dir() or f.suffix == ".parquet"}
+    name = text.removeprefix(_OWN).strip("/").removesuffix(".parquet")
     name = name if "/" in name else f"{name}/main"
-    if name not in names:
-        raise unknown_name("table", text, [f"{_OWN}{n.removesuffix('/main')}" for n in names])
+    if name not in places:
+        raise unknown_name("table", text, [f"{_OWN}{n.removesuffix('/main')}" for n in sorted(places)])
     rewrite_places(shown)
     _named.add(name)
-    return _SHIPPED / name
+    return places[name]
 
 
 def url_of(path: Path) -> str | None:

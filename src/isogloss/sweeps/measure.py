@@ -60,9 +60,9 @@ def measure(
     """Measure finished models on `texts`, a folder with a file (or folder) of text per language, named by its code.
 
     `name` is what the text is called in the column eval_set; the folder's own name unless said. Of each language so
-    many `bytes` at most are read, in whole documents (those of the smallest hash): as many as the study holds out
-    unless said. `runs` are run ids or their beginnings, `longest` takes each run's longest budget alone. What was
-    measured on the same text is not measured again; an interrupted call goes on where it was.
+    many `bytes` at most are read, in whole documents (those of the smallest hash; one that is longer alone is cut): as
+    many as the study holds out unless said. `runs` are run ids or their beginnings, `longest` takes each run's longest
+    budget alone. What was measured on the same text is not measured again; an interrupted call goes on where it was.
 
     Raises InputError where there are no finished models or no text of a language.
     """
@@ -149,7 +149,7 @@ def _language(stem: str) -> str:
 
 
 def _documents(path: Path, language: str, limit: int) -> list[bytes]:
-    """Documents of the smallest hash, up to `limit` bytes: the same whatever their order."""
+    """Documents of the smallest hash, up to `limit` bytes: the same whatever their order. A longer document is cut."""
     from isogloss.training.holdout import hash_of
     from isogloss.training.text import LanguageText, iterate
 
@@ -157,9 +157,7 @@ def _documents(path: Path, language: str, limit: int) -> list[bytes]:
     kept: list[tuple[int, bytes]] = []
     size = 0
     for document in iterate(source, cache=path.parent):
-        data = document.text.encode()
-        if len(data) > limit:
-            continue
+        data = document.text.encode()[:limit].decode(errors="ignore").encode()
         heapq.heappush(kept, (-hash_of(data), data))
         size += len(data)
         while size > limit:
