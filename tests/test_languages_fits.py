@@ -207,6 +207,22 @@ def test_atlas_finds_transfer_and_a_shared_decay() -> None:
     assert np.abs(fitted - true).mean() < 0.06
 
 
+@pytest.mark.parametrize("across", ["pooled", "tied"])
+def test_what_a_bound_holds_does_not_move_the_others(across: Any) -> None:
+    """Only the smallest size is worse, so alpha is at its upper bound: draws of A must not follow an alpha beyond it."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for target in ("et", "fi", "lv"):
+        N, D = (v.ravel() for v in np.meshgrid([1e5, 3e5, 1e6], np.geomspace(5e5, 8e6, 5)))
+        loss = (1 + np.where(N < 2e5, 0.05, 0) + 30 / D**0.25) * np.exp(rng.normal(0, 0.05, N.shape))
+        frames.append(pl.DataFrame({"N": N, "D": D, "loss": loss, "target": target}))
+    found = fit_languages("chinchilla", read_runs(pl.concat(frames)), across=across, starts=4, draws=200)
+    for one in found.fits.values():
+        assert values(one)["alpha"] == pytest.approx(3)
+        said = one.predict(N=1e5, D=2e6)
+        assert said["high"][0] < 1.5 * said["loss"][0]
+
+
 @pytest.mark.slow
 def test_what_no_row_depends_on_is_held_and_said() -> None:
     """No mixtures and no repeated text: ATLAS's decay and weights are at their defaults, whatever the seed."""

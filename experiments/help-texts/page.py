@@ -33,6 +33,7 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "percent": percent,
         "signed": signed,
         "r2": r2,
+        "bits": bits,
         "extremes": extremes,
         "figure": figure,
     }
@@ -45,6 +46,10 @@ def percent(share: float, digits: int = 0) -> str:
 
 def signed(value: float | None, digits: int = 2) -> str:
     return "-" if value is None else f"{value:+.{digits}f}"
+
+
+def bits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def r2(value: float | None) -> str:

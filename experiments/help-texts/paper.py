@@ -41,6 +41,7 @@ QUESTIONS = (
     "vocabulary",
     "confirmed",
     "planned",
+    "cut",
 )
 RESULTS = HERE / "results"
 DOCS = HERE.parent.parent / "docs"

@@ -16,7 +16,7 @@ from isogloss.fitting.groups import Groups
 from isogloss.fitting.noise import Noise
 from isogloss.fitting.population import Population
 from isogloss.fitting.problem import residuals
-from isogloss.fitting.sandwich import slope
+from isogloss.fitting.sandwich import AT_BOUND, slope
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ def draw(groups: Groups, optimum: Optimum, draws: int, rng: np.random.Generator)
         for group, part in enumerate(parts):
             out[group][:, own] -= moved @ part.follow.T
     if optimum.population is not None:
-        moved = _draw(optimum.population.mean_error, draws, rng)[:, own]
+        error = optimum.population.mean_error
+        moved = _draw(error, draws, rng)
         for group, part in enumerate(parts):
-            out[group][:, own] += moved @ prior[np.ix_(own, own)] @ part.inverse
+            followed = _given_still(moved, error, _stuck(groups, optimum, group))
+            out[group][:, own] += followed[:, own] @ prior[np.ix_(own, own)] @ part.inverse
     for group, part in enumerate(parts):
         scores = optimum.scores[group][np.ix_(own, own)] + prior[np.ix_(own, own)]
         out[group][:, own] += _draw(part.inverse @ scores @ part.inverse, draws, rng)
@@ -69,7 +71,9 @@ def draw_others(groups: Groups, optimum: Optimum, z: np.ndarray, rng: np.random.
     assert population is not None
     mean = np.where(groups.shared, optimum.z[0], population.mean)
     wide = population.covariance + population.mean_error
-    drawn = rng.multivariate_normal(mean, wide, size=len(z), method="eigh")
+    drawn = rng.multivariate_normal(np.zeros(len(mean)), wide, size=len(z), method="eigh")
+    held = np.all([_stuck(groups, optimum, group) for group in range(len(groups))], axis=0)
+    drawn = mean + _given_still(drawn, wide, held)
     drawn[:, groups.shared] = z[:, groups.shared]
     return drawn
 
@@ -101,12 +105,9 @@ class _Part:
 def _eliminate(groups: Groups, optimum: Optimum, group: int, prior: np.ndarray) -> _Part:
     shared, own = groups.shared, ~groups.shared
     whole = optimum.hessian[group] + prior
-    span = groups.upper[group] - groups.lower[group]
-    z = optimum.z[group]
-    stuck = (z <= groups.lower[group] + 1e-6 * span) | (z >= groups.upper[group] - 1e-6 * span)
     inner = whole[np.ix_(own, own)].copy()
     # A bound holds its coordinate; what no row tells would have no error at all by a pseudo-inverse.
-    fixed = stuck[own] | (~groups.seen[group][own] & (np.diag(inner) <= 0))
+    fixed = _stuck(groups, optimum, group)[own] | (~groups.seen[group][own] & (np.diag(inner) <= 0))
     inner[fixed, :] = inner[:, fixed] = 0.0
     diagonal = np.diag(inner)
     ridge = np.where(fixed, 1.0, 1e-9 * diagonal + 1e-12 * diagonal.max(initial=1e-12))
@@ -114,6 +115,22 @@ def _eliminate(groups: Groups, optimum: Optimum, group: int, prior: np.ndarray) 
     inverse[fixed, :] = inverse[:, fixed] = 0.0
     border = whole[np.ix_(own, shared)]
     return _Part(inverse @ border, inverse, whole[np.ix_(shared, shared)] - border.T @ inverse @ border)
+
+
+def _stuck(groups: Groups, optimum: Optimum, group: int) -> np.ndarray:
+    """Coordinates `(free,)` that a bound holds."""
+    low, high, z = groups.lower[group], groups.upper[group], optimum.z[group]
+    margin = AT_BOUND * (high - low)
+    return (z <= low + margin) | (z >= high - margin)
+
+
+def _given_still(moved: np.ndarray, covariance: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Draws `moved` `(draws, free)` of this covariance, given that what a bound holds does not move: if A followed an
+    alpha that cannot, the loss would be anything."""
+    if not still.any():
+        return moved
+    of_still = np.linalg.pinv(covariance[np.ix_(still, still)], hermitian=True)
+    return np.where(still, 0.0, moved - moved[:, still] @ of_still @ covariance[still, :])
 
 
 def _shared_covariance(groups: Groups, optimum: Optimum, parts: list[_Part]) -> np.ndarray:
@@ -138,6 +155,8 @@ def _shared_covariance(groups: Groups, optimum: Optimum, parts: list[_Part]) -> 
         squares += of_run.T @ of_run
         pulls.append(slope(problem.objective, r))
     scores += _across(groups, pulls) * (sums.T @ sums - squares)
+    held = _stuck(groups, optimum, 0)[shared]
+    core[held, :] = core[:, held] = 0.0
     inverse = np.linalg.pinv(core, hermitian=True)
     return inverse @ scores @ inverse
 
