@@ -209,7 +209,7 @@ def test_atlas_finds_transfer_and_a_shared_decay() -> None:
 
 @pytest.mark.parametrize("across", ["pooled", "tied"])
 def test_what_a_bound_holds_does_not_move_the_others(across: Any) -> None:
-    """Only the smallest size is worse, so alpha is at its upper bound: draws of A must not follow an alpha beyond it."""
+    """Only the smallest size is worse, so alpha is at its bound: draws of A must not follow an alpha beyond it."""
     rng = np.random.default_rng(0)
     frames = []
     for target in ("et", "fi", "lv"):
