@@ -55,7 +55,7 @@ def planned(tables: Tables, folder: Path) -> Plan:
     """By the law and the weights that main/ gives, each of all languages that the question knows."""
     names = (*TARGETS, *HELPERS)
     sources = {name: [other for other in names if other != name] for name in names}
-    fits = fit_languages("atlas", tables.main, params="total", across="pooled", targets=names, sources=sources)
+    fits = fit_languages("atlas-equal", tables.main, params="total", across="pooled", targets=names, sources=sources)
     fits.save(folder / "fits")
     weights = ["target,source,tau"]
     for target, one in fits.fits.items():
@@ -80,7 +80,6 @@ def question(tables: Tables, fits: Any, folder: Path, decay: float) -> dict[str,
         "languages": languages,
         "assumptions": {
             "transfer": str(folder / "weights.csv"),
-            "dose": "linear",
             "repetition_decay": decay,
             "vocabulary": 256,
         },

@@ -18,9 +18,19 @@ from isogloss.files import write_text
 from isogloss.sweeps.layout import state_of
 from isogloss.sweeps.prepared import Prepared, prepare
 
-LAWS = ("chinchilla", "data-constrained", "family", "atlas-own", "atlas-other", "atlas", "atlas-capacity", "k-law")
-# By which the paper's claim is made; the others are what it is measured against.
-OURS = "atlas-capacity"
+LAWS = (
+    "chinchilla",
+    "data-constrained",
+    "family",
+    "k-law",
+    "atlas-own",
+    "atlas-other",
+    "atlas",
+    "atlas-capacity",
+    "atlas-equal",
+)
+# By which the paper's claim is made: the form that plans rest on. The others are what it is measured against.
+OURS = "atlas-equal"
 LEVEL = 0.9
 
 

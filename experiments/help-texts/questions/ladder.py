@@ -9,7 +9,7 @@ import numpy as np
 from isogloss import fit_languages
 from questions.tables import Tables, kept
 
-LAWS = ("chinchilla", "atlas-own", "atlas-other", "atlas", "atlas-capacity")
+LAWS = ("chinchilla", "atlas-own", "atlas-other", "atlas", "atlas-capacity", "atlas-equal")
 
 
 def answer(tables: Tables) -> dict[str, Any]:

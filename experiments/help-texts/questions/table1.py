@@ -19,6 +19,7 @@ LAWS = (
     "atlas-other",
     "atlas",
     "atlas-capacity",
+    "atlas-equal",
     "k-law",
     "k-law-count",
 )

@@ -26,7 +26,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     folder = tables.out / "transfer"
     found.save(folder)
     save(found, tables.out / "transfer.html")
-    fits = fit_languages("atlas-capacity", tables.main, params="non_embedding", across="pooled")
+    fits = fit_languages("atlas-equal", tables.main, params="non_embedding", across="pooled")
     fits.save(tables.out / "atlas")
     save(fits, tables.out / "atlas.html")
     scores = [_score(found, p.target, p.source) for p in found.pairs]
