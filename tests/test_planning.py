@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from isogloss.errors import InputError
 from isogloss.fitting import fit
 from isogloss.laws import atlas_per_language, find, optimal_allocation
 from isogloss.planning import Plan, Question, plan, read_question
+from isogloss.runs import read_runs
 from isogloss.transfer import TransferMatrix
 from simulate import CHINCHILLA, chinchilla, planned_loss
 
@@ -190,6 +192,20 @@ def test_a_loss_never_exceeds_a_uniform_guess() -> None:
 def own_fit(tmp_path_factory: pytest.TempPathFactory) -> Any:
     answer = fit("chinchilla", chinchilla().frame(noise=1e-5), starts=16, draws=0)
     return answer.save(tmp_path_factory.mktemp("fits") / "mine")
+
+
+def test_of_bits_per_byte_a_uniform_guess_has_eight(tmp_path: Any) -> None:
+    frame = chinchilla().frame(noise=1e-5)
+    fit("chinchilla", frame.rename({"loss": "bits_per_byte"}), starts=16, draws=0).save(tmp_path / "bytes")
+    named = {"fit": str(tmp_path / "bytes")}
+    tiny = {"eng_Latn": {"tokens": "100T", **named}, "fra_Latn": {"tokens": "100T", "share": 1e-6, **named}}
+    found = ask(1e15, tiny, assumptions={"transfer": "none", "vocabulary": 256})
+    assert np.log(256) < found.loss[1] <= 8
+    assert found.loss_unit == "bits/byte"
+    fit("chinchilla", read_runs(frame, unit="nats/token"), starts=16, draws=0).save(tmp_path / "tokens")
+    tiny["fra_Latn"]["fit"] = str(tmp_path / "tokens")
+    with pytest.raises(InputError, match="fits of losses in bits/byte and nats/token"):
+        ask(1e15, tiny)
 
 
 def test_an_own_fit_is_used_and_marked_measured(own_fit: Any) -> None:

@@ -8,25 +8,27 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from plan_mixtures import TARGETS, mixtures
+from plan_mixtures import WEIGHTS, mixtures
 from train import HERE
 
 from isogloss import read_runs
-from questions.tables import Tables, seen, shares_of
+from questions.tables import Tables, shares_of
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     if not tables.has("planned"):
         return {}
-    table = seen(read_runs(tables.place("planned")))
+    table = read_runs(tables.place("planned"))
     said = json.loads((HERE / "planned" / "plan.json").read_text(encoding="utf-8"))
     wanted = mixtures(said)
     frame = table.frame.with_columns(mixture=pl.Series([_name(one, wanted) for one in shares_of(table)]))
-    frame = frame.filter(pl.col("target").is_in(TARGETS))
+    frame = frame.filter(pl.col("target").is_in(list(WEIGHTS)))
     expected = {"plan": said["mean_loss"]} | {name: one["mean_loss"] for name, one in said["alternatives"].items()}
     out = []
     for (name,), one in frame.group_by("mixture", maintain_order=True):
-        means = one.group_by("seed").agg(pl.col("loss").mean()).sort("seed")["loss"].to_numpy()
+        counts = pl.col("target").replace_strict(WEIGHTS, return_dtype=pl.Float64)
+        weighted = (pl.col("loss") * counts).sum() / counts.sum()
+        means = one.group_by("seed").agg(weighted.alias("loss")).sort("seed")["loss"].to_numpy()
         out.append(
             {
                 "name": name,

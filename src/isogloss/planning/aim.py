@@ -73,7 +73,7 @@ def goal_of(asked: Question, basis: Ground, box: Box, spend: Spending) -> Goal:
         return _towards(spend.goals, basis)
     scale = None
     if asked.objective.measure == "normalised":
-        scale = 1 / losses_alone(basis, box, spend, _ceiling(asked))
+        scale = 1 / losses_alone(basis, box, spend, asked.assumptions.guessing(basis.loss_unit))
     return Goal(basis.weights, scale, worst=asked.objective.languages == "worst")
 
 
@@ -93,7 +93,9 @@ def best_plan(
     asked: Question, basis: Ground, box: Box, spend: Spending, goal: Goal, over: Drawn | None, seed: int
 ) -> tuple[Allocator, Allocation]:
     """The search itself, and the problem that it solved; `box` as `feasible` leaves it."""
-    point = Allocator(basis.law, basis.text, basis.weights, spend.C, _ceiling(asked), spend.served, goal)
+    point = Allocator(
+        basis.law, basis.text, basis.weights, spend.C, asked.assumptions.guessing(basis.loss_unit), spend.served, goal
+    )
     D = start_tokens(point, box)
     starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=4, seed=seed)
     risk = asked.objective.risk
@@ -115,14 +117,12 @@ def start_tokens(allocator: Allocator, box: Box) -> float:
 
 def _best(asked: Question, basis: Ground, box: Box, C: float, served: float, goal: Goal, seed: int) -> Allocation:
     inside = feasible(box, C, served)
-    allocator = Allocator(basis.law, basis.text, basis.weights, C, _ceiling(asked), served, goal)
+    allocator = Allocator(
+        basis.law, basis.text, basis.weights, C, asked.assumptions.guessing(basis.loss_unit), served, goal
+    )
     D = start_tokens(allocator, inside)
     starts = starting_mixtures(basis.U, D, asked.limits.max_epochs, extra=2, seed=seed)
     return allocator.best(inside, starts[-2:] if len(basis.U) > MANY else starts, D)
-
-
-def _ceiling(asked: Question) -> float:
-    return math.log(asked.assumptions.vocabulary)
 
 
 def _towards(goals: Mapping[str, float], basis: Ground) -> Goal:

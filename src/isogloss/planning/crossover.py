@@ -17,6 +17,7 @@ from isogloss.planning.checkpoints import Checkpoint, as_checkpoint
 from isogloss.planning.crossover_published import LEAST_N, MOST_N, called, published_crossing
 from isogloss.planning.crossover_words import MANY_EPOCHS, recommend, short_flops
 from isogloss.planning.kinds import Evidence
+from isogloss.planning.known_laws import PUBLISHED_UNIT
 from isogloss.planning.start import NO_LAW, Crossing, LossCurve, Way, grow, merge, quantiles
 from isogloss.units import format_quantity, parse_quantity
 
@@ -259,7 +260,7 @@ def _scratch_curve(code: str, N: float, span: tuple[float, float], level: float)
     said = (
         "text of the language not known: taken as unlimited" if math.isinf(U) else f"{format_quantity(U)} unique tokens"
     )
-    curve = LossCurve(C, D, loss(values), low, high, "vocabulary-insensitive (as ATLAS prints it)")
+    curve = LossCurve(C, D, loss(values), low, high, PUBLISHED_UNIT)
     return curve, Evidence("scratch.loss", "published" if own else "assumed", f"{source}; {said}, repeats decaying")
 
 

@@ -147,7 +147,7 @@ def grounds_of(asked: Question, stands: Plan, seed: int) -> Grounds:
     box = Box(box.tokens_high, box.share_low, box.share_high, max(box.N_low, smallest), box.N_high)
     belief = belief_of(basis, asked, seed)
     decision = Decision(
-        belief, basis.U, basis.weights, C, math.log(asked.assumptions.vocabulary), box, stands.N, stands.shares
+        belief, basis.U, basis.weights, C, asked.assumptions.guessing(basis.loss_unit), box, stands.N, stands.shares
     )
     rng = np.random.default_rng([seed, 3])
     count = LINEARISED if len(belief.mean) <= MANY else FEWER

@@ -91,7 +91,7 @@ def ground(question: Question) -> Ground:
         ),
         own_law=own,
         N_range=_published_range(question),
-        loss_unit="vocabulary-insensitive (as ATLAS prints it)",
+        loss_unit=laws.unit,
         laws=laws,
         transfer=transfer,
     )

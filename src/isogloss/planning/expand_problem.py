@@ -185,7 +185,7 @@ def make_pool(asked: Question, further: Mapping[str, LanguageNeed], *, draws: in
     box = box_of(constraints_of(whole, basis.U), len(basis.U))
     varies = basis.laws.varies or basis.transfer.varies
     drawn = draw_laws(basis, draws, seed) if draws and varies else None
-    return Pool(whole, basis, drawn, box, math.log(asked.assumptions.vocabulary), len(asked.languages))
+    return Pool(whole, basis, drawn, box, asked.assumptions.guessing(basis.loss_unit), len(asked.languages))
 
 
 def mean_weight(asked: Question) -> float:

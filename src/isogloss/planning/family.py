@@ -13,7 +13,7 @@ from isogloss.laws import FamilyLaw
 from isogloss.planning.evidence import Ground, ground
 from isogloss.planning.family_laws import FAMILY_NAMES
 from isogloss.planning.kinds import Evidence, some
-from isogloss.planning.known_laws import FAMILY, KnownLaws
+from isogloss.planning.known_laws import FAMILY, KnownLaws, one_unit
 from isogloss.planning.question import Question, refuse_corpora, refuse_phases
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _ground(asked: Question, fits: dict[str, Fit]) -> Ground:
         warnings=(SAID, *(w for w in bare.warnings if w not in (*bare.laws.warnings, *bare.transfer.warnings))),
         own_law=tuple(fits),
         N_range=_sizes(list(fits.values())),
-        loss_unit=next(iter(fits.values())).unit,
+        loss_unit=laws.unit,
         laws=laws,
         transfer=replace(bare.transfer, evidence=tuple(transfer)),
         by_shares=True,
@@ -97,6 +97,7 @@ def _known(asked: Question, fits: dict[str, Fit]) -> KnownLaws:
         warnings=(),
         varies=(f"laws of {some(with_draws)}: draws of their fits",) if with_draws else (),
         lacks=(f"laws of {some(drawless)}: their fits were made without draws",) if drawless else (),
+        unit=next(iter(fits.values())).unit,
         names=FAMILY_NAMES,
     )
 
@@ -112,13 +113,7 @@ def _sizes(fits: list[Fit]) -> tuple[float, float]:
 def _refuse(asked: Question, fits: dict[str, Fit]) -> None:
     refuse_corpora(asked, "a plan by family laws is")
     refuse_phases(asked, "a plan by family laws is")
-    units = sorted({fit.unit for fit in fits.values()})
-    if len(units) > 1:
-        raise InputError(
-            f"fits of losses in {' and '.join(units)}",
-            where="languages",
-            hint="Fit all languages in one unit: their losses are averaged.",
-        )
+    one_unit({code: fit.unit for code, fit in fits.items()})
     if asked.budget.target is not None:
         raise InputError(
             "the family law knows no language alone to take a target from",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,7 +72,7 @@ def evaluate_given(
     best = own if reused and own is not None else _best_at(asked, C, options)
     say(STAGES[1])
     basis = ground(asked)
-    allocator = Allocator(basis.law, basis.text, basis.weights, C, math.log(asked.assumptions.vocabulary))
+    allocator = Allocator(basis.law, basis.text, basis.weights, C, asked.assumptions.guessing(basis.loss_unit))
     drawn = None
     if best.uncertainty is not None:
         drawn = Drawn(draw_laws(basis, draws, seed), basis.text, basis.weights, C, allocator.ceiling)

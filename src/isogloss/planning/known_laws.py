@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,8 @@ class KnownLaws:
     varies: tuple[str, ...]
     """Sentences: what the draws hold, and what they do not."""
     lacks: tuple[str, ...]
+    unit: str
+    """Of losses; several where own fits stand beside published laws."""
     names: tuple[str, ...] = NAMES
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -61,18 +63,20 @@ class KnownLaws:
 
 
 TABLE, FAMILY = "table", "family"
+PUBLISHED_UNIT = "vocabulary-insensitive (as ATLAS prints it)"
 
 
 def known_laws(question: Question) -> KnownLaws:
     """E, A, alpha, B, beta of every language: own fit, else Table C.1, else the mean of the languages in that table.
 
-    Raises InputError for a fit that lacks one of them.
+    Raises InputError for a fit that lacks one of them, and for fits of losses in different units.
     """
     regime = question.assumptions.laws
     published = atlas_per_language(regime)
     table = np.array([[entry.coefficients[n] for n in NAMES] for entry in published.values()])
     mean = _mean_law(table)
     rows, sources, groups, evidence, without, drawless = [], [], [], [], [], []
+    units: dict[str, str] = {}
     for code, need in question.languages.items():
         quantity = f"law.{code}"
         if need.fit is not None:
@@ -82,6 +86,7 @@ def known_laws(question: Question) -> KnownLaws:
 
             fit = load_fit(Path(need.fit))
             value, draws = _fitted(code, fit)
+            units[code] = fit.unit
             if not len(draws):
                 drawless.append(code)
             rows.append(value)
@@ -121,7 +126,27 @@ def known_laws(question: Question) -> KnownLaws:
             [f"laws of {some(named)}: ATLAS table C.1 prints no intervals"] * bool(named)
             + [f"laws of {some(drawless)}: their fits were made without draws"] * bool(drawless)
         ),
+        unit=_unit(question, units),
     )
+
+
+def one_unit(units: Mapping[str, str]) -> str | None:
+    """The unit of the fits' losses, by language; None without fits. Raises InputError where there are two."""
+    found = sorted(set(units.values()))
+    if len(found) > 1:
+        raise InputError(
+            f"fits of losses in {' and '.join(found)}",
+            where=f"languages.{next(code for code, unit in units.items() if unit == found[1])}.fit",
+            hint="Fit all languages in one unit: their losses are averaged.",
+        )
+    return found[0] if found else None
+
+
+def _unit(question: Question, units: Mapping[str, str]) -> str:
+    fitted = one_unit(units)
+    if fitted is None:
+        return PUBLISHED_UNIT
+    return fitted if len(units) == len(question.languages) else f"{fitted} and {PUBLISHED_UNIT}"
 
 
 def _mean_law(table: np.ndarray) -> np.ndarray:

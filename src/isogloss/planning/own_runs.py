@@ -48,7 +48,7 @@ def learned(asked: Question, basis: Ground) -> Ground:
     rows = rows_of(path, basis)
     belief = belief_of(basis, asked)
     noise = Noise(_size(asked, rows))
-    ceiling = math.log(asked.assumptions.vocabulary)
+    ceiling = asked.assumptions.guessing(rows.unit)
     found = _fit(belief, rows, noise, ceiling)
     at = {name: v[0] for name, v in found.values(found.theta[None]).items()}
     law: Any = replace(basis.law, **{n: at[n] for n in NAMES}, tau=at["tau"], lambda_=at["lambda_"])

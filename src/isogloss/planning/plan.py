@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +87,9 @@ def plan(
     if draws and varies:
         say(STAGES[2])
         laws = draw_laws(basis, draws, seed)
-        drawn = Drawn(laws, basis.text, basis.weights, spend.C, math.log(asked.assumptions.vocabulary), spend.served)
+        drawn = Drawn(
+            laws, basis.text, basis.weights, spend.C, asked.assumptions.guessing(basis.loss_unit), spend.served
+        )
     say(STAGES[3])
     over = None if asked.objective.risk == "point" else drawn
     allocator, top = best_plan(asked, basis, box, spend, goal, over, seed)

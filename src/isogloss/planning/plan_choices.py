@@ -142,7 +142,7 @@ def plan_choices(
     chosen = sorted(usable, key=lambda key: -_moves(usable[key]))
     left_out += [(name, f"moves N* less than {MOST} others do") for _, name in chosen[MOST:]]
     made = [(kind, name, usable[kind, name]) for kind, name in chosen[:MOST]]
-    return _planned(made, left_out, without, basis, box, spend, goal, top, math.log(asked.assumptions.vocabulary))
+    return _planned(made, left_out, without, basis, box, spend, goal, top, asked.assumptions.guessing(basis.loss_unit))
 
 
 _Made = Mapping[str, tuple["Choice", "Choice"]]

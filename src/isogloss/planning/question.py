@@ -156,6 +156,13 @@ class Assumptions(Strict):
     vocabulary: Annotated[int, Field(gt=1)] = 64_512
     context_length: Annotated[int, Field(gt=0)] = 4096
 
+    def guessing(self, unit: str) -> float:
+        """Loss in `unit` of a model that has learnt nothing: no law says more. All bytes are alike to it, or all pieces
+        of the vocabulary."""
+        if unit in ("bits/byte", "nats/byte"):
+            return 8.0 if unit == "bits/byte" else math.log(256)
+        return math.log2(self.vocabulary) if unit == "bits/token" else math.log(self.vocabulary)
+
     def located(self, folder: Path, where: str) -> Assumptions:
         """With a matrix of transfer found from the folder of the question file. InputError if there is none."""
         if self.transfer in TRANSFER:

@@ -30,7 +30,7 @@ def transfer_importance(
     by_phase = [row.part * row.shares for row in answer.phases] or [answer.shares]
     x = np.log(np.maximum(np.concatenate(by_phase) * answer.D, 1.0))
     _, seen, _ = basis.text.from_logs(x[None], np.asarray(basis.law.lambda_, float)[None])
-    ceiling = float(np.log(asked.assumptions.vocabulary))
+    ceiling = asked.assumptions.guessing(basis.loss_unit)
 
     def mean_loss(tau: Any) -> Any:
         law = replace(basis.law, tau=tau)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -167,7 +166,7 @@ def at_own_size(
         serving = " once serving is paid" if spend.served else ""
         return f"{name} cannot be trained: the budget buys {size} parameters {max(bought, 0):.3g} tokens{serving}"
     C = 6 * N * D + 2 * N * spend.served
-    ceiling = math.log(asked.assumptions.vocabulary)
+    ceiling = asked.assumptions.guessing(basis.loss_unit)
     allocator = Allocator(basis.law, basis.text, basis.weights, C, ceiling, spend.served, goal)
     box = replace(whole, N_low=N, N_high=N)
     try:
