@@ -202,6 +202,7 @@ def test_of_bits_per_byte_a_uniform_guess_has_eight(tmp_path: Any) -> None:
     found = ask(1e15, tiny, assumptions={"transfer": "none", "vocabulary": 256})
     assert np.log(256) < found.loss[1] <= 8
     assert found.loss_unit == "bits/byte"
+    assert found.N_range == (frame["N"].min(), frame["N"].max())
     fit("chinchilla", read_runs(frame, unit="nats/token"), starts=16, draws=0).save(tmp_path / "tokens")
     tiny["fra_Latn"]["fit"] = str(tmp_path / "tokens")
     with pytest.raises(InputError, match="fits of losses in bits/byte and nats/token"):

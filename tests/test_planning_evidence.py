@@ -88,7 +88,7 @@ def warned(found: Plan, *parts: str) -> bool:
 def test_sizes_outside_the_published_ones(flops: float, mixed: Plan) -> None:
     outside = ask({"English": {"tokens": "100T"}}, flops)
     assert not 1e7 <= outside.N <= 8e9
-    assert warned(outside, "outside the sizes behind the published laws", "10M to 8B")
+    assert warned(outside, "outside the sizes behind the laws", "10M to 8B")
     assert 1e7 <= mixed.N <= 8e9
     assert not warned(mixed, "outside the sizes")
 

@@ -72,7 +72,7 @@ class Plan(Shown):
     warnings: tuple[str, ...]
     loss_unit: str
     N_range: tuple[float, float]
-    """The sizes behind the published laws: beyond them the plan extrapolates."""
+    """The sizes behind the laws: beyond them the plan extrapolates."""
     starts: int
     agree: int
     uncertainty: Uncertainty | None = None

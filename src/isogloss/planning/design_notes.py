@@ -38,7 +38,7 @@ def notes(
     below = sum(stands.N_range[0] > r.run.N for r in runs)
     if below:
         found.append(
-            f"{below} of {len(runs)} runs have fewer parameters than any behind the published laws "
+            f"{below} of {len(runs)} runs have fewer parameters than any behind the laws "
             f"({format_quantity(stands.N_range[0])}): what they will show is extrapolated downwards."
         )
     unit = "bytes" if setting.vocab_size is None else f"a vocabulary of {setting.vocab_size:,} pieces"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isogloss import languages as _languages
-from isogloss.laws import Atlas, atlas_per_language, find
+from isogloss.laws import Atlas, find
 from isogloss.planning.assumed import assumed_text, assumed_warnings, marked, unknown_languages
 from isogloss.planning.corpora import WHOLE, corpora_evidence, corpora_of, most_epochs, quality_warnings
 from isogloss.planning.kinds import Evidence as Evidence
@@ -90,7 +90,7 @@ def ground(question: Question) -> Ground:
             *phase_warnings(question),
         ),
         own_law=own,
-        N_range=_published_range(question),
+        N_range=laws.N_range,
         loss_unit=laws.unit,
         laws=laws,
         transfer=transfer,
@@ -160,8 +160,3 @@ def _capacity(question: Question, K: int) -> tuple[float, Evidence]:
     entry = find("k-law/atlas2025")
     source = f"phi = {entry.coefficients['phi']}, {entry.source}, with K = exp(entropy of the shares)"
     return entry.coefficients["phi"], Evidence("capacity", "assumed", source)
-
-
-def _published_range(question: Question) -> tuple[float, float]:
-    first = next(iter(atlas_per_language(question.assumptions.laws).values()))
-    return first.N_range or (0.0, float("inf"))

@@ -267,7 +267,7 @@ def common_warnings(pool: Pool, plans: Sequence[Allocation]) -> list[str]:
         out.append(f"the draws hold {'; '.join(pool.draws.varies)}. Not in them: {'; '.join(dict.fromkeys(lacks))}.")
     low, high = basis.N_range
     if any(not low <= plan.N <= high for plan in plans):
-        out.append(f"sizes lie outside those behind the published laws ({low:.3g} to {high:.3g}): extrapolated.")
+        out.append(f"sizes lie outside those behind the laws ({low:.3g} to {high:.3g}): extrapolated.")
     out += basis.warnings
     out.append(
         "laws and weights are made once for all languages here. Predicted weights depend on the set of languages: with "

@@ -98,7 +98,7 @@ def warnings(
     low, high = basis.N_range
     if not low <= top.N <= high:
         out.append(
-            f"N = {format_quantity(top.N)} lies outside the sizes behind the published laws, "
+            f"N = {format_quantity(top.N)} lies outside the sizes behind the laws, "
             f"{format_quantity(low)} to {format_quantity(high)}: the answer is an extrapolation."
         )
     out += basis.warnings
@@ -113,7 +113,8 @@ def warnings(
             "not languages with each other."
         )
     repeated = int((epochs > 1.001).sum())
-    if repeated and not basis.by_shares and basis.joint is None:
+    published = asked.assumptions.repetition_decay is None and basis.joint is None
+    if repeated and published and not basis.by_shares:
         out.append(
             f"{repeated} of {len(epochs)} languages {'is' if repeated == 1 else 'are'} repeated; what repeats are "
             "worth (lambda) is a published value whose own uncertainty is wide (R_D* from about 8 to above 1,000 fits "

@@ -13,7 +13,7 @@ from isogloss.laws import FamilyLaw
 from isogloss.planning.evidence import Ground, ground
 from isogloss.planning.family_laws import FAMILY_NAMES
 from isogloss.planning.kinds import Evidence, some
-from isogloss.planning.known_laws import FAMILY, KnownLaws, one_unit
+from isogloss.planning.known_laws import FAMILY, KnownLaws, one_unit, sizes_behind
 from isogloss.planning.question import Question, refuse_corpora, refuse_phases
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _ground(asked: Question, fits: dict[str, Fit]) -> Ground:
         ),
         warnings=(SAID, *(w for w in bare.warnings if w not in (*bare.laws.warnings, *bare.transfer.warnings))),
         own_law=tuple(fits),
-        N_range=_sizes(list(fits.values())),
+        N_range=laws.N_range,
         loss_unit=laws.unit,
         laws=laws,
         transfer=replace(bare.transfer, evidence=tuple(transfer)),
@@ -98,16 +98,9 @@ def _known(asked: Question, fits: dict[str, Fit]) -> KnownLaws:
         varies=(f"laws of {some(with_draws)}: draws of their fits",) if with_draws else (),
         lacks=(f"laws of {some(drawless)}: their fits were made without draws",) if drawless else (),
         unit=next(iter(fits.values())).unit,
+        N_range=sizes_behind(list(fits.values())),
         names=FAMILY_NAMES,
     )
-
-
-def _sizes(fits: list[Fit]) -> tuple[float, float]:
-    """The sizes behind all of the laws."""
-    known = [np.asarray(fit.rows["N"], float) for fit in fits if "N" in fit.rows.columns]
-    if len(known) < len(fits):
-        return 0.0, float("inf")
-    return max(float(N.min()) for N in known), min(float(N.max()) for N in known)
 
 
 def _refuse(asked: Question, fits: dict[str, Fit]) -> None:

@@ -240,7 +240,7 @@ def _notes(given: _Given, best: Plan, asked_C: float | None, without_mixture: bo
     low, high = best.N_range
     if not low <= given.N <= high:
         out.append(
-            f"the given N = {format_quantity(given.N)} lies outside the sizes behind the published laws, "
+            f"the given N = {format_quantity(given.N)} lies outside the sizes behind the laws, "
             f"{format_quantity(low)} to {format_quantity(high)}."
         )
     if given.asked.start is None:

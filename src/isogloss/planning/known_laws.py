@@ -16,6 +16,7 @@ from isogloss.planning.question import Question
 
 if TYPE_CHECKING:
     from isogloss.fitting import Fit
+    from isogloss.laws.catalogue import Entry
 
 NAMES = ("E", "A", "alpha", "B", "beta")
 LOGS = [NAMES.index("A"), NAMES.index("B")]
@@ -36,6 +37,8 @@ class KnownLaws:
     lacks: tuple[str, ...]
     unit: str
     """Of losses; several where own fits stand beside published laws."""
+    N_range: tuple[float, float]
+    """The sizes behind all of the laws."""
     names: tuple[str, ...] = NAMES
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -76,7 +79,7 @@ def known_laws(question: Question) -> KnownLaws:
     table = np.array([[entry.coefficients[n] for n in NAMES] for entry in published.values()])
     mean = _mean_law(table)
     rows, sources, groups, evidence, without, drawless = [], [], [], [], [], []
-    units: dict[str, str] = {}
+    fits: dict[str, Fit] = {}
     for code, need in question.languages.items():
         quantity = f"law.{code}"
         if need.fit is not None:
@@ -86,7 +89,7 @@ def known_laws(question: Question) -> KnownLaws:
 
             fit = load_fit(Path(need.fit))
             value, draws = _fitted(code, fit)
-            units[code] = fit.unit
+            fits[code] = fit
             if not len(draws):
                 drawless.append(code)
             rows.append(value)
@@ -126,8 +129,21 @@ def known_laws(question: Question) -> KnownLaws:
             [f"laws of {some(named)}: ATLAS table C.1 prints no intervals"] * bool(named)
             + [f"laws of {some(drawless)}: their fits were made without draws"] * bool(drawless)
         ),
-        unit=_unit(question, units),
+        unit=_unit(question, {code: fit.unit for code, fit in fits.items()}),
+        N_range=sizes_behind(list(fits.values())) if len(fits) == len(rows) else _published_sizes(published),
     )
+
+
+def sizes_behind(fits: Sequence[Fit]) -> tuple[float, float]:
+    """The smallest and the largest N that the runs of all fits have."""
+    known = [np.asarray(fit.rows["N"], float) for fit in fits if "N" in fit.rows.columns]
+    if len(known) < len(fits):
+        return 0.0, float("inf")
+    return max(float(N.min()) for N in known), min(float(N.max()) for N in known)
+
+
+def _published_sizes(published: Mapping[str, Entry]) -> tuple[float, float]:
+    return next(iter(published.values())).N_range or (0.0, float("inf"))
 
 
 def one_unit(units: Mapping[str, str]) -> str | None:
