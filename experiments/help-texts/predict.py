@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import polars as pl
-from questions.tables import Tables, published
+from questions.tables import BEGUN, Tables, published
 from train import HERE
 
 from isogloss import fit_languages
@@ -53,12 +53,12 @@ def main() -> None:
 
 
 def rows_of(prepared: Prepared) -> pl.DataFrame:
-    """A row for each run, budget and language that it sees."""
+    """A row for each run, budget and language of which it sees enough."""
     rows = []
     for job in prepared.jobs:
         spec = job.spec
         for tokens in job.ends:
-            for target in spec.shares:
+            for target in [name for name, share in spec.shares.items() if share * tokens >= BEGUN]:
                 row = {"run_id": job.run_id, "target": target, "tokens": tokens, "params_total": spec.params_total}
                 row["params_non_embedding"] = spec.params_non_embedding
                 row |= {f"share:{name}": spec.shares.get(name, 0.0) for name in prepared.study.languages}

@@ -9,12 +9,15 @@ import numpy as np
 from isogloss.fitting.groups import Groups
 from isogloss.fitting.noise import Noise, drawn_in
 from isogloss.fitting.problem import residuals
+from isogloss.fitting.sandwich import AT_BOUND
 
 STEPS = 1000
 # How far languages differ before anything is known, as a standard deviation: of logarithms, of losses as a fraction
 # of the median, of other coefficients. It counts as much as PRIOR_GROUPS languages in what is estimated.
 BEFORE_LOG, BEFORE_LOSS, BEFORE_OTHER = 0.3, 0.1, 0.15
 PRIOR_GROUPS = 2.0
+# Precision of what a bound holds, over that of what is assumed before anything is known.
+FIRM = 1e6
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def estimate(
     """
     index = np.flatnonzero(movable)
     squares, towards, left = _linear(groups, z, index)
+    held, at_bound = _held_by_bounds(groups, z, index)
     worth = 1 / (noise.scale**2 * clustering)
     mean, covariance = population.mean[index], population.covariance[np.ix_(index, index)]
     widths, seen = assumed_widths(groups)[index], groups.seen[:, index].astype(float)
@@ -62,8 +66,8 @@ def estimate(
     for _ in range(STEPS):
         precision = np.linalg.inv(covariance)
         information = squares * (worth / sigma**2)[:, None, None]
-        errors = np.linalg.inv(information + precision)
-        says = towards * (worth / sigma**2)[:, None] + precision @ mean
+        errors = np.linalg.inv(information + held + precision)
+        says = towards * (worth / sigma**2)[:, None] + at_bound + precision @ mean
         modes = np.einsum("gij,gj->gi", errors, says)
         new_mean = _mean(modes, seen, alike)
         new = _covariance(modes - new_mean, errors, seen, alike, widths)
@@ -73,7 +77,7 @@ def estimate(
         mean, covariance, sigma = new_mean, new, new_sigma
         if moved < 1e-6:
             break
-    information = squares * (worth / sigma**2)[:, None, None]
+    information = squares * (worth / sigma**2)[:, None, None] + held
     full, error, at = np.zeros_like(population.covariance), np.zeros_like(population.covariance), population.mean.copy()
     full[np.ix_(index, index)], at[index] = covariance, mean
     error[np.ix_(index, index)] = np.linalg.inv(np.linalg.inv(covariance + _inverse_each(information)).sum(0))
@@ -98,6 +102,16 @@ def _linear(groups: Groups, z: np.ndarray, index: np.ndarray) -> tuple[np.ndarra
         towards.append(J.T @ (J @ z[group, index] - r))
         left.append(np.concatenate([[r @ r], J.T @ r]))
     return np.array(squares), np.array(towards), np.array(left)
+
+
+def _held_by_bounds(groups: Groups, z: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Precision `(groups, moved, moved)` that keeps what a bound holds where it is, and that times z `(groups, moved)`.
+    Linear rows know no bounds: with an E below 0 they would find a beta that no language has."""
+    low, high = groups.lower[:, index], groups.upper[:, index]
+    margin = AT_BOUND * (high - low)
+    stuck = (z[:, index] <= low + margin) | (z[:, index] >= high - margin)
+    firm = np.where(stuck, FIRM / assumed_widths(groups)[index] ** 2, 0.0)
+    return firm[:, :, None] * np.eye(len(index)), firm * z[:, index]
 
 
 def _sigma(
