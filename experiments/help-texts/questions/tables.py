@@ -12,7 +12,6 @@ import polars as pl
 from isogloss import RunTable, read_runs
 from isogloss.stores import mirrored
 
-
 # Before so many tokens of a language a small model's loss is no power law of them yet: it has hardly begun to fall.
 BEGUN = 100_000
 
