@@ -217,10 +217,27 @@ def test_what_a_bound_holds_does_not_move_the_others(across: Any) -> None:
         loss = (1 + np.where(N < 2e5, 0.05, 0) + 30 / D**0.25) * np.exp(rng.normal(0, 0.05, N.shape))
         frames.append(pl.DataFrame({"N": N, "D": D, "loss": loss, "target": target}))
     found = fit_languages("chinchilla", read_runs(pl.concat(frames)), across=across, starts=4, draws=200)
+    assert across == "pooled" or values(found["et"])["alpha"] == pytest.approx(3)
     for one in found.fits.values():
-        assert values(one)["alpha"] == pytest.approx(3)
         said = one.predict(N=1e5, D=2e6)
         assert said["high"][0] < 1.5 * said["loss"][0]
+
+
+def test_a_typical_language_keeps_to_bounds_as_the_languages_do() -> None:
+    """Losses that fall below any E: at E = 0 all languages have a flat beta, and so has one like them."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for i, target in enumerate(("et", "fi", "lv", "lt")):
+        N, D = (v.ravel() for v in np.meshgrid([1e5, 3e5, 1e6], np.geomspace(5e5, 8e6, 6)))
+        loss = ((5 + i) / N**0.2 + 30 / D**0.25 - 0.4) * np.exp(rng.normal(0, 0.01, N.shape))
+        frames.append(pl.DataFrame({"N": N, "D": D, "loss": loss, "target": target}))
+    found = fit_languages("chinchilla", read_runs(pl.concat(frames)), starts=4, draws=0)
+    each = [values(one) for one in found.fits.values()]
+    assert max(one["E"] for one in each) < 1e-3
+    assert found.typical is not None
+    at = {"N": 5e5, "D": 2e6}
+    losses = [one.point(**at).item() for one in found.fits.values()]
+    assert min(losses) < found.typical.point(**at).item() < max(losses)
 
 
 @pytest.mark.slow
