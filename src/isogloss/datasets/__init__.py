@@ -10,10 +10,9 @@ def help_texts(part: str = "main") -> RunTable:
     """Small byte models on LibreOffice's help in fourteen languages, a row per finished model and language.
 
     `part` is one of the studies: "main" (languages alone, pairs and mixtures of up to 14, little text seen often,
-    seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others),
-    "vocab-multilingual" and "vocab-eng_Latn" and such (one vocabulary for all, or of a language alone), "confirm" and
-    "planned" (predicted before they were trained); "prose" and "declaration" are models of main on other text. Curves
-    are in a part's folder: `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained
+    seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others) and
+    "vocab-multilingual" (one vocabulary for all languages; not all of its runs yet). Curves are in a part's folder:
+    `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained
     and what they show: docs/first-study.md.
 
     Raises InputError for an unknown part.
