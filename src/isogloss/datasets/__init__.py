@@ -12,8 +12,7 @@ def help_texts(part: str = "main") -> RunTable:
     `part` is one of the studies: "main" (languages alone, pairs and mixtures of up to 14, little text seen often,
     seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others) and
     "vocab-multilingual" (one vocabulary for all languages; not all of its runs yet). Curves are in a part's folder:
-    `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained
-    and what they show: docs/first-study.md.
+    `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained: experiments/help-texts.
 
     Raises InputError for an unknown part.
     """
