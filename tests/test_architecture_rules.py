@@ -201,5 +201,6 @@ def test_names_of_the_package_load_on_first_use() -> None:
         assert name in dir(isogloss)
         # A module of the same name must not stand in the function's place.
         assert callable(getattr(isogloss, name))
+    assert "polars" in loaded_by("import isogloss; isogloss.datasets.help_texts")
     with pytest.raises(AttributeError, match="nothing_such"):
         _ = isogloss.nothing_such  # type: ignore[attr-defined]

@@ -69,6 +69,9 @@ def test_written_tables_are_read_again(tmp_path_factory, frame, suffix, unit):
 @SETTINGS
 @given(frames())
 def test_a_csv_gives_the_table_of_the_frame(tmp_path_factory, frame):
+    # In a CSV a column of nan alone is text: nan is also the code of a language.
+    values = set(frame["number"].drop_nulls().cast(pl.String)) if "number" in frame else set()
+    assume(values != {"NaN"})
     path = tmp_path_factory.getbasetemp() / "frame.csv"
     frame.write_csv(path)
     assert read_runs(path).equals(read_runs(frame))

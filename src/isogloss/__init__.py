@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from isogloss.display import draw_with as _draw_with
 
 if TYPE_CHECKING:
+    from isogloss import datasets as datasets
     from isogloss.errors import FitError as FitError
     from isogloss.errors import InputError as InputError
     from isogloss.errors import PlanError as PlanError
@@ -86,6 +87,7 @@ _HOMES = {
     "transfer": ("TransferMatrix",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+_MODULES = ("datasets",)
 
 
 def _drawn(answer: Any) -> dict[str, Any]:
@@ -99,6 +101,8 @@ _draw_with(_drawn)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"isogloss.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'isogloss' has no attribute {name!r}")
     value = getattr(import_module(f"isogloss.{_HOME[name]}"), name)
@@ -107,4 +111,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_MODULES})
