@@ -25,9 +25,9 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         return f"![{card}](images/{figures.name}/{question}/{found[0].name})"
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters["quantity"] = quantity
+    environment.filters |= {"quantity": quantity, "language": _name}
     environment.globals |= {
-        "name": lambda code: languages.get(code).name,
+        "name": _name,
         "quantity": quantity,
         "flops": flops,
         "percent": percent,
@@ -38,6 +38,10 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "figure": figure,
     }
     return environment.from_string(template.read_text(encoding="utf-8")).render(answers)
+
+
+def _name(code: str) -> str:
+    return languages.get(code).short_name
 
 
 def percent(share: float, digits: int = 0) -> str:

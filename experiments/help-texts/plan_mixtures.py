@@ -45,8 +45,9 @@ def main() -> None:
         said = plan(asked).to_dict()
         capped = {**asked, "limits": {**asked["limits"], "max_epochs": UNIMAX_EPOCHS}}
         said["alternatives"]["unimax"] = plan(capped, draws=0).to_dict()["alternatives"]["unimax"]
+        text = json.dumps(said, indent=1, default=float).replace(f"{folder}/", "")
     FOLDER.mkdir(exist_ok=True)
-    write_text(FOLDER / "plan.json", json.dumps(said, indent=1, default=float) + "\n")
+    write_text(FOLDER / "plan.json", text + "\n")
     write_text(FOLDER / "study.toml", study(mixtures(said)))
 
 

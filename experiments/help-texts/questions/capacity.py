@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from isogloss import expand, fit_languages
+from isogloss import Expansion, expand, fit_languages
 from isogloss.report import save
-from questions.tables import Tables, kept, shares_of
+from questions.tables import Tables, kept, plenty, shares_of
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     even = [max(one.values()) - min(one.values()) < 0.02 for one in shares_of(tables.main)]
-    table = kept(tables.main, even)
+    table = plenty(kept(tables.main, even))
     out: dict[str, Any] = {"rows": len(table)}
     fits = fit_languages("k-law", table, params="non_embedding", across="tied")
     folder = tables.out / "k-law"
@@ -21,5 +21,12 @@ def answer(tables: Tables) -> dict[str, Any]:
     some = fits[first]
     out["exponents"] = {e.name: [e.value, e.low, e.high] for e in some.coefficients if e.name in ("phi", "psi")}
     out["published"] = {"phi": 0.11, "psi": -0.04}
-    out["twice"] = {"here": expand(2, fit=folder / fits.folder(first)).to_dict(), "published": expand(2).to_dict()}
+    out["twice"] = {"here": _factors(expand(2, fit=folder / fits.folder(first))), "published": _factors(expand(2))}
     return out
+
+
+def _factors(found: Expansion) -> dict[str, list[float]]:
+    """With limits of their intervals."""
+    said = found.to_dict()
+    names = ("N_factor", "D_factor", "C_factor")
+    return {name: [said[name], said["intervals"][name]["low"], said["intervals"][name]["high"]] for name in names}

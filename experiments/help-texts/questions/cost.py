@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from questions.tables import Tables
+from questions.tables import Tables, shares_of, unique_of
 
 PARTS = (
     "main",
@@ -49,11 +49,8 @@ def _cost(tables: Tables, part: str) -> dict[str, Any]:
 
 
 def _epochs(tables: Tables) -> list[float]:
-    """The least and the most that a finished model has seen of a language's text, in epochs."""
-    epochs = tables.main.frame.select(
-        (pl.col("tokens") * pl.col(name) / pl.col(f"unique:{name.removeprefix('share:')}")).alias(name)
-        for name in tables.main.frame.columns
-        if name.startswith("share:")
-    )
-    seen = [v for column in epochs for v in column.drop_nulls().to_list() if v]
-    return [min(seen), max(seen)]
+    """The least and the most that a finished model has seen of its target's text, in epochs."""
+    table = tables.main
+    rows = zip(shares_of(table), table.frame["target"], table.frame["tokens"], unique_of(table), strict=True)
+    epochs = [shares[target] * tokens / unique for shares, target, tokens, unique in rows if unique]
+    return [min(epochs), max(epochs)]

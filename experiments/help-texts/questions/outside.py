@@ -9,7 +9,7 @@ import polars as pl
 
 from isogloss import RunTable, languages, read_runs
 from isogloss.errors import InputError
-from questions.tables import Tables, published, scratch, seen, shares_of
+from questions.tables import Tables, plenty, published, scratch, seen, shares_of
 
 # The size at which every language has a model of its own; what such a model and one of all fourteen have seen of it.
 SIZE, OWN, SHARED = 332_448, 0.5e6, 8e6
@@ -25,9 +25,9 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 def _models(table: RunTable) -> pl.DataFrame:
     """Losses of models of one language (K = 1) and of all (K = 14), means over seeds."""
+    table = plenty(table)
     frame = table.frame.with_columns(K=pl.Series([len(one) for one in shares_of(table)]))
-    plenty = pl.min_horizontal(pl.col("^unique:.*$")) > 500_000
-    frame = frame.filter(pl.col("params_non_embedding") == SIZE, pl.col("K").is_in((1, 14)), plenty)
+    frame = frame.filter(pl.col("params_non_embedding") == SIZE, pl.col("K").is_in((1, 14)))
     # Budgets are whole steps: 499,712 tokens are half a million.
     rounded = (pl.col("tokens") / 5e5).round() * 5e5
     return frame.group_by("target", "K", tokens=rounded).agg(pl.col("loss").mean())

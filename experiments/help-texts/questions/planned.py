@@ -33,13 +33,30 @@ def answer(tables: Tables) -> dict[str, Any]:
             {
                 "name": name,
                 "shares": wanted[name],
+                "seeds": means.tolist(),
                 "mean": float(means.mean()),
-                "error": float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else None,
                 "expected": expected[name],
                 "losses": {code: float(part["loss"].mean()) for (code,), part in one.group_by("target")},
             }
         )
-    return {"mixtures": sorted(out, key=lambda m: m["mean"])}
+    return {"mixtures": sorted(out, key=lambda m: m["mean"]), "weights": WEIGHTS, **_against_noise(out)}
+
+
+def _against_noise(mixtures: list[dict[str, Any]]) -> dict[str, Any]:
+    """What each loses against the plan, beside the noise of such a difference by the seeds of all mixtures."""
+    plan = next(one for one in mixtures if one["name"] == "plan")
+    squares = sum(np.var(one["seeds"], ddof=1) * (len(one["seeds"]) - 1) for one in mixtures)
+    sd = float(np.sqrt(squares / sum(len(one["seeds"]) - 1 for one in mixtures)))
+    lost = {
+        one["name"]: {
+            "measured": one["mean"] - plan["mean"],
+            "expected": one["expected"] - plan["expected"],
+            "error": sd * float(np.sqrt(1 / len(one["seeds"]) + 1 / len(plan["seeds"]))),
+        }
+        for one in mixtures
+        if one is not plan
+    }
+    return {"seed_sd": sd, "lost": lost}
 
 
 def _name(shares: Mapping[str, float], wanted: Mapping[str, Mapping[str, float]]) -> str:

@@ -14,6 +14,8 @@ from isogloss.stores import mirrored
 
 # Before so many tokens of a language a small model's loss is no power law of them yet: it has hardly begun to fall.
 BEGUN = 100_000
+# Of every language there is more; runs that were given less are a question of their own.
+WHOLE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ def scratch(table: RunTable) -> RunTable:
     if "init" not in table.frame.columns:
         return table
     return kept(table, table.frame["init"].is_null().to_list())
+
+
+def plenty(table: RunTable) -> RunTable:
+    """Without the runs that were given little text of a language, to be seen often."""
+    least = table.frame.select(pl.min_horizontal(pl.col("^unique:.*$")).fill_null(WHOLE)).to_series()
+    return kept(table, (least >= WHOLE).to_list())
 
 
 def kept(table: RunTable, rows: list[bool]) -> RunTable:

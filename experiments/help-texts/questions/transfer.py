@@ -12,17 +12,12 @@ from isogloss import fit_languages, read_runs
 from isogloss.languages.table import table as languages_table
 from isogloss.report import save
 from isogloss.transfer import MeasuredTransfer, measure, pair_features
-from questions.tables import Tables, kept, scratch, shares_of, unique_of
-
-# A source has been sampled with a language, and text is not short: runs with little text are a question of their own.
-ENOUGH = 1_000_000
+from questions.tables import Tables, kept, plenty, scratch, shares_of
 
 
 def answer(tables: Tables) -> dict[str, Any]:
-    curves = scratch(read_runs(tables.place("main"), where="lr_phase=stable"))
-    plenty = [not u or u > ENOUGH for u in unique_of(curves)]
-    halves = [len(one) <= 2 and min(one.values()) > 0.45 for one in shares_of(curves)]
-    found = measure(kept(curves, [a and b for a, b in zip(plenty, halves, strict=True)]))
+    curves = plenty(scratch(read_runs(tables.place("main"), where="lr_phase=stable")))
+    found = measure(kept(curves, [len(one) <= 2 and min(one.values()) > 0.45 for one in shares_of(curves)]))
     folder = tables.out / "transfer"
     found.save(folder)
     save(found, tables.out / "transfer.html")
@@ -37,6 +32,7 @@ def answer(tables: Tables) -> dict[str, Any]:
         "helping": sum(s["low"] > 0 for s in scores),
         "harming": sum(s["high"] < 0 for s in scores),
         "both_ways": _both_ways(scores),
+        "variance": _variance(scores),
         "predictors": _predictors(scores),
         "weights": _weights(fits, scores),
     }
@@ -64,6 +60,30 @@ def _both_ways(scores: list[dict[str, Any]]) -> dict[str, float]:
     return {
         "pairs": len(both),
         "correlation": float(np.corrcoef(np.array(both).T)[0, 1]) if len(both) > 2 else float("nan"),
+    }
+
+
+def _variance(scores: list[dict[str, Any]]) -> dict[str, float]:
+    """Of the scores, by target alone, by source alone, and what both leave; and the variance that the intervals claim.
+
+    The curve of a target alone is common to all of its scores, and so is its error.
+    """
+    bts = np.array([s["bts"] for s in scores])
+    names = sorted({s["target"] for s in scores})
+    design = {
+        key: np.array([[s[key] == name for name in names] for s in scores], float) for key in ("target", "source")
+    }
+
+    def explained(by: np.ndarray) -> float:
+        left = bts - by @ np.linalg.lstsq(by, bts, rcond=None)[0]
+        return float(1 - left.var() / bts.var())
+
+    return {
+        "sd": float(bts.std()),
+        "target": explained(columns("target")),
+        "source": explained(columns("source")),
+        "rest": 1 - explained(np.hstack([columns("target"), columns("source")])),
+        "noise": float(np.mean([s["sd"] ** 2 for s in scores]) / bts.var()),
     }
 
 
