@@ -70,9 +70,9 @@ def _variance(scores: list[dict[str, Any]]) -> dict[str, float]:
     """
     bts = np.array([s["bts"] for s in scores])
     names = sorted({s["target"] for s in scores})
-    design = {
-        key: np.array([[s[key] == name for name in names] for s in scores], float) for key in ("target", "source")
-    }
+
+    def columns(key: str) -> np.ndarray:
+        return np.array([[s[key] == name for name in names] for s in scores], float)
 
     def explained(by: np.ndarray) -> float:
         left = bts - by @ np.linalg.lstsq(by, bts, rcond=None)[0]
