@@ -318,6 +318,16 @@ def test_text_and_marks_stand_out(palette: Palette) -> None:
         assert contrast(mark, palette.background) >= 3
 
 
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_numbers_on_a_heatmap_stand_out(palette: Palette) -> None:
+    stops = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in palette.diverging])
+    for at in np.linspace(-1, 1, 101):
+        cell = [np.interp(at, np.linspace(-1, 1, len(stops)), stops[:, k]) for k in range(3)]
+        text = palette.background if abs(at) > palette.inverse_from else palette.ink
+        # Large text asks for 3; between dark and light ink no colour gives more than 4.5.
+        assert contrast("#" + "".join(f"{round(c):02x}" for c in cell), text) > 3.5
+
+
 def test_figures_have_words_and_tables_have_headers() -> None:
     made = sample()
     words = alternative(made.cards[0])

@@ -22,6 +22,8 @@ class Palette:
     """From the worst to the best through the neutral, which is near the page's own colour."""
     ramp: tuple[str, ...]
     """From little to much, each far from the page's own colour."""
+    inverse_from: float
+    """From here of the way to an end of `diverging` on, words on it are read better in the page's own colour."""
     warm_ink: str
     """The second category's colour, as far from the page as text must be."""
 
@@ -34,6 +36,7 @@ LIGHT = Palette(
     grid="#e9ecef",
     categories=("#0072b2", "#d55e00", "#009e73", "#b8860b", "#b0578d", "#3f8fc4"),
     diverging=("#8f3a00", "#d55e00", "#f0b48a", "#f3f4f5", "#9ccbe6", "#2f86bd", "#004c78"),
+    inverse_from=0.66,
     ramp=("#bf8412", "#d4604a", "#93397f", "#2d2a6e"),
     warm_ink="#b04c00",
 )
@@ -45,6 +48,7 @@ DARK = Palette(
     grid="#272c31",
     categories=("#56b4e9", "#f28e4c", "#2fbf95", "#e6b93c", "#d992ba", "#9cc9ee"),
     diverging=("#ffb98a", "#e2772f", "#7d421d", "#262b30", "#1f4f6e", "#4a9ed0", "#a9dbf7"),
+    inverse_from=0.5,
     ramp=("#6f78d8", "#b95fb0", "#f0825c", "#f7d774"),
     warm_ink="#f28e4c",
 )

@@ -20,6 +20,7 @@ def config(palette: Palette = LIGHT, *, font: str = SCREEN_FONT) -> dict[str, An
     text = {"font": font, "fontSize": 12}
     return {
         "background": palette.background,
+        "params": [{"name": "inverse_from", "value": palette.inverse_from}],
         "font": font,
         "padding": 4,
         "view": {"stroke": None},

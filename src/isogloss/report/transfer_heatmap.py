@@ -37,7 +37,7 @@ def heatmap(shown: Shown, title: str, subtitle: str) -> Any:
             "kind": r.kind,
             "model": with_interval(*r.model) if r.model else "",
             "measured": r.measured,
-            "strong": abs(r.bts) > 0.45 * reach,
+            "depth": round(abs(r.bts) / reach, 3),
         }
         for r in shown.rows
     ]
@@ -68,7 +68,7 @@ def heatmap(shown: Shown, title: str, subtitle: str) -> Any:
         outlined = alt.Chart(rows([c for c in cells if c["measured"]])).encode(x=x, y=y, tooltip=tip)
         layers.append(outlined.mark_rect(style="outline", fillOpacity=0))
     if size <= NUMBERED:
-        for style, test in (("ink", "!datum.strong"), ("inverse", "datum.strong")):
+        for style, test in (("ink", "datum.depth <= inverse_from"), ("inverse", "datum.depth > inverse_from")):
             layers.append(base.transform_filter(test).mark_text(style=style, fontSize=10.5).encode(text="said:N"))
     chart = alt.layer(*layers)
     if size > NUMBERED:
