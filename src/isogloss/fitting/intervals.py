@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from isogloss.errors import unknown_name
-from isogloss.fitting.bootstrap import Report, resample, wild
+from isogloss.fitting.bootstrap import Report, pooled, resample, wild
 from isogloss.fitting.laplace import laplace
 from isogloss.fitting.solved import Solved
 
@@ -50,6 +50,7 @@ def _posterior() -> Draws:
 MEANINGS = {
     "bootstrap": "refits to runs drawn with replacement",
     "wild": "refits to the fitted losses with each run's errors under a random sign",
+    "pooled": "refits to the fitted losses with errors as large as the residuals of all runs",
     "laplace": "draws about the optimum, as wide as the runs' own scatter says",
     "profile": "draws whose ranges are those of the profiles",
     POSTERIOR: "draws of the posterior",
@@ -58,6 +59,7 @@ MEANINGS = {
 _KINDS: dict[str, Callable[[], Draws]] = {
     "bootstrap": lambda: resample,
     "wild": lambda: wild,
+    "pooled": lambda: pooled,
     "laplace": lambda: laplace,
     "profile": _profile,
     POSTERIOR: _posterior,

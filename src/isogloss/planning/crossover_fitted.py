@@ -25,8 +25,8 @@ from isogloss.units import format_quantity
 BEYOND = 10.0
 POINTS = 240
 CURVE_POINTS = 60
-# Fewer runs than this, and random signs of whole runs have too few patterns to make draws of.
-FEWEST_SIGNED = 8
+# Fewer runs of a kind than this tell its coefficients too nearly alone for their own residuals to say how they err.
+FEWEST_ALONE = 8
 # Draws of limits of their own, below which they say nothing.
 FEWEST_DRAWS = 20
 # Sums of the objective this near to each other describe the runs alike.
@@ -124,8 +124,7 @@ def both_kinds(table: RunTable, code: str, init: str | None) -> tuple[RunTable, 
             where=table.source,
             hint="Fill it: the checkpoint's name for runs continued, empty for runs from scratch.",
         )
-    said = table.frame["init"].cast(pl.String)
-    scratch = said.is_null() | said.str.to_lowercase().is_in([*FROM_SCRATCH, ""]).fill_null(True)
+    said, scratch = table.frame["init"].cast(pl.String), pl.Series(_from_scratch(table))
     names = said.filter(~scratch).unique(maintain_order=True).to_list()
     if not names or not scratch.any():
         only = listed if (listed := ", ".join(names)) else "scratch"
@@ -170,15 +169,22 @@ def _check_comparable(table: RunTable, continued: pl.Series) -> None:
 
 
 def _intervals(table: RunTable) -> str:
-    runs = table.frame["run_id"].n_unique() if "run_id" in table.frame.columns else len(table)
-    return "laplace" if runs < FEWEST_SIGNED else "auto"
+    scratch = _from_scratch(table)
+    parts = [table.frame.filter(kind) for kind in (scratch, ~scratch)]
+    runs = [part["run_id"].n_unique() if "run_id" in part.columns else len(part) for part in parts]
+    return "pooled" if min(runs) < FEWEST_ALONE else "auto"
+
+
+def _from_scratch(table: RunTable) -> np.ndarray:
+    """Of each row, whether its run started from nothing."""
+    said = table.frame["init"].cast(pl.String)
+    return (said.is_null() | said.str.to_lowercase().is_in([*FROM_SCRATCH, ""]).fill_null(True)).to_numpy()
 
 
 def _grid(table: RunTable) -> tuple[np.ndarray, tuple[float, float]]:
     """D in tokens from the least to far beyond the most, and the range in which both kinds of run are."""
     D = table.frame["tokens"].cast(float).to_numpy()
-    said = table.frame["init"].cast(pl.String)
-    scratch = (said.is_null() | said.str.to_lowercase().is_in([*FROM_SCRATCH, ""]).fill_null(True)).to_numpy()
+    scratch = _from_scratch(table)
     low = max(D[scratch].min(), D[~scratch].min())
     high = min(D[scratch].max(), D[~scratch].max())
     if low >= high:
