@@ -25,9 +25,10 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         return f"![{card}](images/{figures.name}/{question}/{found[0].name})"
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"quantity": quantity, "language": _name}
+    environment.filters |= {"quantity": quantity, "language": _name, "bits": bits, "from": lambda key, of: of[key]}
     environment.globals |= {
         "name": _name,
+        "row": row,
         "quantity": quantity,
         "flops": flops,
         "percent": percent,
@@ -35,6 +36,7 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "r2": r2,
         "bits": bits,
         "extremes": extremes,
+        "scored": scored,
         "figure": figure,
     }
     return environment.from_string(template.read_text(encoding="utf-8")).render(answers)
@@ -42,6 +44,10 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
 
 def _name(code: str) -> str:
     return languages.get(code).short_name
+
+
+def row(*cells: Any) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -59,6 +65,11 @@ def bits(value: float | None) -> str:
 def r2(value: float | None) -> str:
     """Two digits; how far below zero a useless law is says nothing more."""
     return "-" if value is None else "< -10" if value < -10 else f"{value:.2f}"
+
+
+def scored(one: Mapping[str, Any]) -> str:
+    """Of a law's errors."""
+    return f"{percent(one['median_error'], 1)}, {signed(100 * one['bias'], 1)} %, {percent(one['inside'])}"
 
 
 def extremes(scores: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -19,6 +19,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     save(fits, tables.out / "k-law.html")
     first = fits.languages[0]
     some = fits[first]
+    out["level"] = some.level
     out["exponents"] = {e.name: [e.value, e.low, e.high] for e in some.coefficients if e.name in ("phi", "psi")}
     out["published"] = {"phi": 0.11, "psi": -0.04}
     out["twice"] = {"here": _factors(expand(2, fit=folder / fits.folder(first))), "published": _factors(expand(2))}

@@ -6,25 +6,24 @@ from typing import Any
 
 import polars as pl
 
+from isogloss import languages
 from questions.tables import Tables, shares_of, unique_of
 
-PARTS = (
-    "main",
-    "disjoint",
-    "vocab-multilingual",
-    "vocab-eng_Latn",
-    "vocab-por_Latn",
-    "vocab-ekk_Latn",
-    "vocab-cmn_Hani",
-    "confirm",
-    "planned",
-)
+VOCABULARIES = ("eng_Latn", "por_Latn", "ekk_Latn", "cmn_Hani")
+PARTS = {
+    "main": "ladders alone, pairs, even and uneven mixtures, little text, seeds, models that go on from one of all",
+    "disjoint": "pairs that see the same pages, and others",
+    "vocab-multilingual": "2,048 pieces of all languages: alone and all together",
+    **{f"vocab-{code}": f"2,048 pieces of {languages.get(code).short_name}" for code in VOCABULARIES},
+    "confirm": "the largest size and ten mixtures, predicted before",
+    "planned": "the planner's mixture and four naive ones",
+}
 # The last fifth of the way to each budget is a branch of its own.
 DECAY = 0.2
 
 
 def answer(tables: Tables) -> dict[str, Any]:
-    parts = {part: _cost(tables, part) for part in PARTS if tables.has(part)}
+    parts = {part: {"what": what, **_cost(tables, part)} for part, what in PARTS.items() if tables.has(part)}
     totals = {key: sum(one[key] for one in parts.values()) for key in ("runs", "models", "flops", "hours")}
     sizes = sorted({size for one in parts.values() for size in one.pop("sizes")})
     return {"parts": parts, "total": totals, "sizes": sizes, "epochs": _epochs(tables)}

@@ -20,15 +20,15 @@ def answer(tables: Tables) -> dict[str, Any]:
     once = pl.when(pl.col("init").is_not_null()).then(pl.lit("all-languages"))
     whole = plenty(tables.continued)
     table = read_runs(whole.frame.with_columns(init=once).drop("row"), unit=str(whole.unit))
-    out: dict[str, Any] = {}
+    out: list[dict[str, Any]] = []
     for language in LANGUAGES:
         for size in SIZES:
+            asked = {"language": language, "N": size}
             try:
                 found = crossover(language, params=size, runs=table)
             except (InputError, FitError) as error:
-                out[f"{language} {size}"] = {"none": str(error)}
+                out.append({**asked, "C": None, "tokens": None, "answer": str(error)})
                 continue
             save(found, tables.out / f"crossing-{language}-{size}.html")
-            crossing = found.to_dict()["crossing"]
-            out[f"{language} {size}"] = {**crossing, "answer": found.recommendation, "warnings": found.warnings}
-    return out
+            out.append({**asked, **found.to_dict()["crossing"], "answer": found.recommendation})
+    return {"ways": out}

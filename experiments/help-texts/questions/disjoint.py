@@ -10,6 +10,9 @@ import polars as pl
 from isogloss import read_runs
 from questions.tables import Tables, seen, shares_of
 
+# As the study calls their halves.
+PARTNERS = {"eng": "English", "spa": "Spanish", "fin": "Finnish", "jpn": "Japanese"}
+
 
 def answer(tables: Tables) -> dict[str, Any]:
     if not tables.has("disjoint"):
@@ -33,14 +36,21 @@ def answer(tables: Tables) -> dict[str, Any]:
             out.append(
                 {
                     "target": target,
-                    "source": source,
+                    "partner": PARTNERS[source],
                     "tokens": tokens,
                     "alone": float(losses["alone"].mean()) if "alone" in losses else None,
                     "same": float(same.mean()),
                     "other": float(other.mean()),
+                    "gaps": gaps.tolist(),
                     "gap": float(gaps.mean()),
                     "error": float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else None,
                     "seeds": len(gaps),
                 }
             )
-    return {"cells": out}
+    # The budgets of one run are no further runs.
+    of_runs: dict[tuple[str, str], list[list[float]]] = {}
+    for cell in out:
+        of_runs.setdefault((cell["target"], cell["partner"]), []).append(cell.pop("gaps"))
+    every = np.concatenate([np.mean(gaps, axis=0) for gaps in of_runs.values()])
+    error = float(every.std(ddof=1) / np.sqrt(len(every)))
+    return {"cells": out, "all": {"pairs": len(every), "gap": float(every.mean()), "error": error}}

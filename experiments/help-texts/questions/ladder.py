@@ -17,7 +17,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     table = plenty(tables.main)
     sizes = sorted(table.frame["params_non_embedding"].unique())
     above = kept(table, (table.frame["params_non_embedding"] == sizes[-1]).to_list())
-    out: dict[str, Any] = {"predicted": sizes[-1], "rows": len(above), "rungs": []}
+    out: dict[str, Any] = {"predicted": sizes[-1], "rows": len(above), "level": 0.9, "rungs": []}
     for small in (sizes[: max(2, len(sizes) // 3)], sizes[:-1]):
         below = kept(table, table.frame["params_non_embedding"].is_in(small).to_list())
         laws = {law: _scores(law, below, above) for law in LAWS}

@@ -6,19 +6,23 @@ from typing import Any
 
 import polars as pl
 
-from isogloss import fit_languages
+from isogloss import RunTable, fit_languages
 from isogloss.report import save
 from questions.tables import Tables, kept, shares_of, unique_of
+
+# At which little text was tried.
+SIZE = 332_448
 
 
 def answer(tables: Tables) -> dict[str, Any]:
     alone = kept(tables.main, [len(one) == 1 for one in shares_of(tables.main)])
     repeated = {t for t, u in zip(alone.frame["target"], unique_of(alone), strict=True) if u and u < 500_000}
     table = kept(alone, alone.frame["target"].is_in(sorted(repeated)).to_list())
-    out: dict[str, Any] = {"languages": sorted(repeated), "losses": _losses(table)}
+    out: dict[str, Any] = {"languages": sorted(repeated), **_losses(table)}
     for law in ("data-constrained", "atlas-own"):
         fits = fit_languages(law, table, params="non_embedding", across="pooled")
         save(fits, tables.out / f"repetition-{law}.html")
+        out["level"] = next(iter(fits.fits.values())).level
         out[law] = {
             language: {e.name: [e.value, e.low, e.high] for e in found.coefficients}
             for language, found in fits.fits.items()
@@ -26,8 +30,13 @@ def answer(tables: Tables) -> dict[str, Any]:
     return out
 
 
-def _losses(table: Any) -> list[dict[str, Any]]:
-    frame = table.frame.with_columns(pl.Series("U", unique_of(table)), pl.col("params_non_embedding").alias("N"))
-    frame = frame.with_columns(epochs=pl.col("tokens") / pl.col("U"))
-    means = frame.group_by("target", "N", "U", "tokens", "epochs").agg(pl.col("loss").mean(), pl.len().alias("seeds"))
-    return means.sort("target", "N", "U", "tokens").to_dicts()
+def _losses(table: RunTable) -> dict[str, Any]:
+    """By language and unique text the losses after so many tokens, of the size that has most; means over seeds."""
+    frame = table.frame.with_columns(U=pl.Series(unique_of(table))).filter(pl.col("params_non_embedding") == SIZE)
+    means = frame.group_by("target", "U", "tokens").agg(pl.col("loss").mean())
+    tokens = sorted(means["tokens"].unique())
+    curves = []
+    for (target, U), one in sorted(means.group_by("target", "U")):
+        seen = dict(one.select("tokens", "loss").iter_rows())
+        curves.append({"target": target, "U": U, "losses": [seen.get(count) for count in tokens]})
+    return {"shown": SIZE, "tokens": tokens, "curves": curves}
