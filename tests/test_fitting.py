@@ -83,6 +83,18 @@ def test_planned_runs_need_no_losses_and_count_parameters_as_the_fit_did(frame: 
     assert (said["low"] <= said["loss"]).all()
 
 
+def test_one_run_scatters_about_the_law_as_the_rows_do() -> None:
+    world = chinchilla()
+    answer = fit("chinchilla", world.frame(noise=0.01, seed=1), starts=8, draws=200)
+    others = answer.predict_runs(world.frame(noise=0.01, seed=2))
+    inside = (others["run_low"] <= others["observed"]) & (others["observed"] <= others["run_high"])
+    assert 0.75 < inside.mean() <= 1.0
+    law_alone = (others["low"] <= others["observed"]) & (others["observed"] <= others["high"])
+    assert law_alone.mean() < inside.mean()
+    assert (others["run_low"] < others["low"]).all()
+    assert (others["run_high"] > others["high"]).all()
+
+
 def test_unique_text_is_the_sum_of_that_of_each_language() -> None:
     design = DESIGNS["data-constrained"]()
     frame = design.frame()

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.stats import norm
 from train import HERE
 
 from isogloss import read_runs
+from questions import noise as seeds
 from questions.tables import Tables, seen
 
 
@@ -19,28 +21,36 @@ def answer(tables: Tables) -> dict[str, Any]:
         return {}
     record = json.loads(path.read_text(encoding="utf-8"))
     observed = seen(read_runs(tables.place("confirm"))).frame
-    laws = {
-        law: _by_kind(pl.DataFrame(said).join(observed, ("run_id", "tokens", "target"), suffix="_seen"))
-        for law, said in record["laws"].items()
-    }
+    relative = seeds.answer(tables)["relative"]
+    laws = {}
+    for law, said in record["laws"].items():
+        both = pl.DataFrame(said).join(observed, ("run_id", "tokens", "target"), suffix="_seen")
+        laws[law] = _by_kind(both, record["level"], relative)
     return {"fitted_to": record["fitted_to"], "level": record["level"], "ours": record["ours"], "laws": laws}
 
 
-def _by_kind(rows: pl.DataFrame) -> dict[str, Any]:
+def _by_kind(rows: pl.DataFrame, level: float, noise: float) -> dict[str, Any]:
     """Of the largest size, and of the ten mixtures."""
     largest = rows["params_non_embedding"] > 1.5e6
     return {
-        name: _score(rows.filter(part)) for name, part in (("largest", largest), ("mixtures", ~largest)) if part.any()
+        name: _score(rows.filter(part), level, noise)
+        for name, part in (("largest", largest), ("mixtures", ~largest))
+        if part.any()
     }
 
 
-def _score(rows: pl.DataFrame) -> dict[str, Any]:
+def _score(rows: pl.DataFrame, level: float, noise: float) -> dict[str, Any]:
     errors = (rows["loss"] / rows["loss_seen"] - 1).to_numpy()
     residuals = (rows["loss"] - rows["loss_seen"]).to_numpy()
     # Bits per byte differ more between languages than between runs: a law is judged within languages.
     centred = rows.select(pl.col("loss_seen") - pl.col("loss_seen").mean().over("target"))
     spread = centred["loss_seen"].to_numpy()
     inside = (rows["low"] <= rows["loss_seen"]) & (rows["loss_seen"] <= rows["high"])
+    # The intervals are the law's own: a run scatters about it, by what seeds were measured to differ.
+    noise = norm.ppf(0.5 + level / 2) * noise * rows["loss"]
+    low = rows["loss"] - ((rows["loss"] - rows["low"]) ** 2 + noise**2).sqrt()
+    high = rows["loss"] + ((rows["high"] - rows["loss"]) ** 2 + noise**2).sqrt()
+    with_noise = (low <= rows["loss_seen"]) & (rows["loss_seen"] <= high)
     return {
         "rows": rows.height,
         "runs": rows["run_id"].n_unique(),
@@ -49,4 +59,5 @@ def _score(rows: pl.DataFrame) -> dict[str, Any]:
         "bias": float(np.median(errors)),
         "r2": float(1 - (residuals**2).sum() / (spread**2).sum()),
         "inside": float(inside.mean()),
+        "inside_with_noise": float(with_noise.mean()),
     }

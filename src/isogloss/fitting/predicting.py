@@ -50,7 +50,7 @@ def predict_runs(fit: Fit, runs: RunTable | Any, columns: Mapping[str, str] | No
     said = table.frame.select(c for c in _SAID if c in table.frame.columns).rename({"loss": "observed"}, strict=False)
     kept = pl.DataFrame({"row": rows.number}).join(said, on="row", how="left", maintain_order="left")
     found = fit.predict(rows.columns)
-    return pl.concat([kept, found.select("loss", "low", "high")], how="horizontal")
+    return pl.concat([kept, found.select("loss", "low", "high", "run_low", "run_high")], how="horizontal")
 
 
 def predict_languages(fits: Mapping[str, Fit], runs: RunTable | Any, columns: Mapping[str, str] | None) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from isogloss.fitting.choices import Choices
 from isogloss.fitting.frontier import evaluate, frontier, has_frontier, is_power_law
 from isogloss.fitting.health import Health
 from isogloss.fitting.layout import Layout
+from isogloss.fitting.objective import get_objective
 from isogloss.fitting.points import points_for
 from isogloss.laws.base import Law
 from isogloss.numerics import jnp
@@ -94,17 +95,20 @@ class Fit(Shown):
 
         Takes the law's columns by name, scalars or arrays that broadcast, `fit.predict(N=1e9, D=[2e10, 4e10])`,
         or as a mapping or any data frame.
-        The interval is of the law's own loss, not of one run's noise around it.
+        `low` to `high` is the interval of the law's own loss; `run_low` to `run_high` is where one run's loss lies,
+        which scatters about it as the rows of the fit do. Neither knows how far the law itself may be wrong.
         """
         given = points_for(type(self.law), self.layout.sources, columns, named, self.layout.languages)
         point = self.point(**{c: given[c] for c in self.law.columns})
         low, high = self._interval(given)
         shown = {k: v for k, v in given.items() if v.ndim == 1}
-        return pl.DataFrame({**shown, "loss": point, "low": low, "high": high})
+        found = {**shown, "loss": point, "low": low, "high": high}
+        run_low, run_high = (None, None) if low is None or high is None else self._of_a_run(point, low, high)
+        return pl.DataFrame({**found, "run_low": run_low, "run_high": run_high})
 
     def predict_runs(self, runs: RunTable | Any, *, columns: Mapping[str, str] | None = None) -> pl.DataFrame:
         """Expected losses of the runs of a table (a RunTable, or what `read_runs` takes, also without losses), one row
-        for each row that has the law's columns: what names it, `observed` where there is a loss, `loss`, `low`, `high`.
+        for each row that has the law's columns: what names it, `observed` where there is one, and what `predict` says.
 
         `columns` is as in `read_runs`. Raises InputError where a column of the law is missing.
         """
@@ -126,6 +130,18 @@ class Fit(Shown):
             np.asarray(evaluate(self.layout, jnp.asarray(self.draws), columns)), self._tails(), axis=0
         )
         return low, high
+
+    def _of_a_run(self, point: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of where one run's loss lies: of the law's interval and, in quadrature, of the rows' scatter."""
+        objective = get_objective(self.objective_name)
+        missed = np.abs(np.asarray(objective.residual(self.rows["predicted"].to_numpy(), self.rows["loss"].to_numpy())))
+        spare = len(missed) - sum(not e.held for e in self.coefficients)
+        # A fit goes nearer to its own rows than to others; with none to spare nothing is known of the scatter.
+        scatter = np.quantile(missed, self.level) * np.sqrt(len(missed) / spare) if spare > 0 else np.nan
+        below, above = (np.asarray(objective.residual(end, point)) for end in (low, high))
+        ends = (np.hypot(below, scatter), -np.hypot(above, scatter))
+        run_low, run_high = (np.asarray(objective.observed(point, end)) for end in ends)
+        return run_low, run_high
 
     @property
     def values(self) -> np.ndarray:
