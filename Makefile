@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/isogloss plan examples/baltic.toml -o demo/baltic-plan
 	$(BIN)/isogloss expand --languages 2x
-	@echo "Open demo/baltic-plan/plan.html in a browser."
+	$(BIN)/isogloss fit isogloss://help-texts --law family -o demo/help-texts
+	@echo "Open demo/baltic-plan/plan.html and demo/help-texts/fit.html in a browser."
 
 # By file: tests of one file share fits and compiled programs, and two Rays at once get into each other's way.
 test: $(VENV)/.installed-dev

@@ -26,11 +26,11 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 
 def _scores(law: str, below: RunTable, above: RunTable) -> dict[str, Any]:
-    """Errors on the largest models, by how many languages these have."""
+    """Errors on the largest models, of one language and of more."""
     fits = fit_languages(law, below, params="non_embedding", across="pooled")
     count = [len(one) for one in shares_of(above)]
-    kinds = {"one": [k == 1 for k in count], "two": [k == 2 for k in count], "more": [k > 2 for k in count]}
-    return {name: _score(fits.predict_runs(kept(above, rows))) for name, rows in kinds.items() if any(rows)}
+    kinds = {"one": [k == 1 for k in count], "more": [k > 1 for k in count]}
+    return {name: _score(fits.predict_runs(kept(above, rows))) for name, rows in kinds.items()}
 
 
 def _score(said: pl.DataFrame) -> dict[str, Any]:

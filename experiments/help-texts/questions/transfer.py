@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from isogloss import fit_languages, read_runs
 from isogloss.languages.table import table as languages_table
 from isogloss.report import save
-from isogloss.transfer import MeasuredTransfer, measure, pair_features
+from isogloss.transfer import MeasuredTransfer, TransferMatrix, measure, pair_features
 from questions.tables import Tables, kept, plenty, scratch, shares_of
 
 
@@ -33,6 +33,7 @@ def answer(tables: Tables) -> dict[str, Any]:
         "harming": sum(s["high"] < 0 for s in scores),
         "both_ways": _both_ways(scores),
         "variance": _variance(scores),
+        "published": _published(),
         "predictors": _predictors(scores),
         "weights": _weights(fits, scores),
     }
@@ -83,8 +84,19 @@ def _variance(scores: list[dict[str, Any]]) -> dict[str, float]:
         "target": explained(columns("target")),
         "source": explained(columns("source")),
         "rest": 1 - explained(np.hstack([columns("target"), columns("source")])),
-        "noise": float(np.mean([s["sd"] ** 2 for s in scores]) / bts.var()),
+        "noise": float(np.mean([s.get("sd", np.nan) ** 2 for s in scores]) / bts.var()),
     }
+
+
+def _published() -> dict[str, Any]:
+    """The same of ATLAS's scores that were measured (2B parameters, 42B tokens)."""
+    matrix = TransferMatrix.published()
+    places = zip(*np.nonzero(matrix.kind == "published"), strict=True)
+    names = matrix.languages
+    scores = [{"target": names[t], "source": names[s], "bts": float(matrix.bts[t, s])} for t, s in places]
+    split = {key: value for key, value in _variance(scores).items() if key != "noise"}
+    helping = sum(s["bts"] > 0 for s in scores)
+    return {"scores": len(scores), "helping": helping, "both_ways": _both_ways(scores), "variance": split}
 
 
 def _predictors(scores: list[dict[str, Any]]) -> dict[str, Any]:

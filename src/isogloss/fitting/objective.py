@@ -42,7 +42,7 @@ class HuberLogLoss:
         return jnp.log(predicted) - jnp.log(observed)
 
     def observed(self, predicted: Any, residual: Any) -> Any:
-        return predicted * np.exp(-residual)
+        return _off(predicted, residual)
 
     def cost(self, residual: Any) -> Any:
         size = jnp.abs(residual)
@@ -63,7 +63,7 @@ class SquaredLogLoss:
         return jnp.log(predicted) - jnp.log(observed)
 
     def observed(self, predicted: Any, residual: Any) -> Any:
-        return predicted * np.exp(-residual)
+        return _off(predicted, residual)
 
     def cost(self, residual: Any) -> Any:
         return 0.5 * residual**2
@@ -89,6 +89,12 @@ class SquaredLoss:
 
     def deviance(self, value: Any, best: float, rows: int) -> Any:
         return rows * np.log(np.maximum(value, best) / best)
+
+
+def _off(predicted: Any, residual: Any) -> Any:
+    # An interval of a useless law has no end, and that is its answer.
+    with np.errstate(over="ignore"):
+        return predicted * np.exp(-residual)
 
 
 OBJECTIVES = {o.name: o for o in (HuberLogLoss, SquaredLogLoss, SquaredLoss)}
