@@ -18,11 +18,11 @@ SHOWN = 10
 def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path) -> str:
     """`template` filled. A number that no question has answered is an error, and not a gap."""
 
-    def figure(question: str, card: str) -> str:
-        found = sorted((figures / question).glob(f"*{card}*.svg"))
-        if len(found) != 1:
-            raise LookupError(f"{len(found)} figures are called {card!r} in {figures / question}")
-        return f"![{card}](images/{figures.name}/{question}/{found[0].name})"
+    def figure(question: str, card: str, words: str) -> str:
+        found = figures / question / f"{card}.svg"
+        if not found.exists():
+            raise LookupError(f"{found} is not there")
+        return f"![{words}](images/{figures.name}/{question}/{found.name})"
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     environment.filters |= {"quantity": quantity, "language": _name, "bits": bits, "from": lambda key, of: of[key]}
@@ -37,6 +37,8 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "bits": bits,
         "extremes": extremes,
         "scored": scored,
+        "inside": _range(answers["confirmed"], "inside_with_noise", without=()),
+        "told": _range(answers["confirmed"], "median_error", without=("chinchilla", "data-constrained")),
         "figure": figure,
     }
     return environment.from_string(template.read_text(encoding="utf-8")).render(answers)
@@ -65,6 +67,13 @@ def bits(value: float | None) -> str:
 def r2(value: float | None) -> str:
     """Two digits; how far below zero a useless law is says nothing more."""
     return "-" if value is None else "< -10" if value < -10 else f"{value:.2f}"
+
+
+def _range(confirmed: Mapping[str, Any], key: str, without: Sequence[str]) -> dict[str, float]:
+    """Over laws, and over the largest size and the mixtures."""
+    laws = [law for name, law in confirmed["laws"].items() if name not in without]
+    values = [kind[key] for law in laws for kind in law.values()]
+    return {"least": min(values), "most": max(values)}
 
 
 def scored(one: Mapping[str, Any]) -> str:

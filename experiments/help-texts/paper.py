@@ -5,7 +5,7 @@ python experiments/help-texts/paper.py [question ...] [--studies]
     --studies   read the folders in which the runs are trained, and not the tables of the package
 
 Numbers go to results/, one JSON file a question; figures to docs/images/first-study; the text is filled from
-first-study.md.j2, once all questions have been answered.
+first-study.md.j2, without the sections of questions that are not yet answered.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from page import page
 from questions.tables import Tables, published
@@ -62,12 +63,15 @@ def main() -> None:
             _draw(question, sorted(Path(folder).glob("*.html")))
         write_text(RESULTS / f"{question}.json", json.dumps(finite(answer), indent=1, default=str) + "\n")
         print(f"{question}: {time.monotonic() - began:.0f} s", flush=True)
-    missing = [question for question in QUESTIONS if not (RESULTS / f"{question}.json").exists()]
-    if missing:
-        print(f"docs/first-study.md is not written: not yet answered are {', '.join(missing)}")
-        return
-    answers = {question: json.loads((RESULTS / f"{question}.json").read_text("utf-8")) for question in QUESTIONS}
+    answers = {question: _answered(question) for question in QUESTIONS}
+    if missing := [question for question, answer in answers.items() if not answer]:
+        print(f"not yet answered, and not in docs/first-study.md: {', '.join(missing)}")
     write_text(DOCS / "first-study.md", page(HERE / "first-study.md.j2", answers, FIGURES))
+
+
+def _answered(question: str) -> Any:
+    path = RESULTS / f"{question}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _draw(question: str, pages: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Any
 
 import polars as pl
@@ -31,4 +32,14 @@ def answer(tables: Tables) -> dict[str, Any]:
                 continue
             save(found, tables.out / f"crossing-{language}-{size}.html")
             out.append({**asked, **found.to_dict()["crossing"], "answer": found.recommendation})
-    return {"ways": out}
+    return {"ways": out, "exponents": exponents(out)}
+
+
+def exponents(ways: list[dict[str, Any]]) -> dict[str, float]:
+    """p of C = c N^p through a language's two sizes."""
+    by_language: dict[str, list[tuple[float, float]]] = {}
+    for one in ways:
+        if one["C"]:
+            by_language.setdefault(one["language"], []).append((one["N"], one["C"]))
+    two = {language: sorted(points) for language, points in by_language.items() if len(points) == len(SIZES)}
+    return {code: log(last[1] / first[1]) / log(last[0] / first[0]) for code, (first, last) in two.items()}

@@ -17,8 +17,12 @@ SIZE, OWN, SHARED = 332_448, 0.5e6, 8e6
 
 def answer(tables: Tables) -> dict[str, Any]:
     prose = _models(scratch(seen(read_runs(published("prose")))))
+    rows = _prose(_models(tables.main), prose)
+    lost = [row["prose"]["all"] - row["prose"]["alone"] for row in rows]
     return {
-        "prose": _prose(_models(tables.main), prose),
+        "prose": rows,
+        "worse": sum(loss > 0 for loss in lost),
+        "better": sum(loss < 0 for loss in lost),
         "declaration": _declaration(read_runs(published("declaration")).frame, tables.main.languages),
     }
 
