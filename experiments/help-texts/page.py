@@ -25,11 +25,18 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         return f"![{words}](images/{figures.name}/{question}/{found.name})"
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters |= {"quantity": quantity, "language": _name, "bits": bits, "from": lambda key, of: of[key]}
+    environment.filters |= {
+        "quantity": quantity,
+        "about": about,
+        "language": _name,
+        "bits": bits,
+        "from": lambda key, of: of[key],
+    }
     environment.globals |= {
         "name": _name,
         "row": row,
         "quantity": quantity,
+        "about": about,
         "flops": flops,
         "percent": percent,
         "signed": signed,
@@ -46,6 +53,11 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
 
 def _name(code: str) -> str:
     return languages.get(code).short_name
+
+
+def about(value: float) -> str:
+    """Budgets are whole steps: 999,424 tokens are a million."""
+    return quantity(float(f"{value:.2g}"))
 
 
 def row(*cells: Any) -> str:
