@@ -91,8 +91,9 @@ def fit(
         Starting points of the search: by default 64, or 16 of each of several languages.
     intervals
         How intervals are made: bootstrap (runs drawn with replacement), wild (all runs kept, their errors under
-        random signs), pooled (errors as large as those of all runs together), laplace (no refits), profile, posterior (needs isogloss[bayes]) or none. auto takes wild
-        where runs are few, else bootstrap. Languages fitted together have auto, posterior or none.
+        random signs), pooled (errors as large as those of all runs together), laplace (no refits), profile,
+        posterior (needs isogloss[bayes]) or none. auto takes wild where runs are few, else bootstrap. Languages
+        fitted together have auto, posterior or none.
     draws
         Draws of the coefficients behind the intervals; 0 for none.
     level

@@ -10,9 +10,12 @@ def help_texts(part: str = "main") -> RunTable:
     """Small byte models on LibreOffice's help in fourteen languages, a row per finished model and language.
 
     `part` is one of the studies: "main" (languages alone, pairs and mixtures of up to 14, little text seen often,
-    seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others) and
-    "vocab-multilingual" (one vocabulary for all languages; not all of its runs yet). Curves are in a part's folder:
-    `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they were trained: experiments/help-texts.
+    seeds, models that go on from one of all languages), "disjoint" (pairs that see the same pages, and others),
+    "confirm" (a larger size and ten mixtures, predicted before they were trained), "planned" (a plan's mixture and
+    naive ones) and "vocab-multilingual" (one vocabulary for all languages; not all of its runs yet). Or models of
+    "main" on other text: "prose" in ten languages, and the "declaration" of human rights in 493.
+    Curves are in a study's folder: `read_runs("isogloss://help-texts/main", where="lr_phase=stable")`. How they
+    were trained: experiments/help-texts; what they say: docs/first-study.md.
 
     Raises InputError for an unknown part.
     """

@@ -58,7 +58,8 @@ def fit(
     `target` chooses one target language; `params` which count of parameters N is; `sources` the transfer
     languages of ATLAS (default: the three most co-sampled). `fix` holds coefficients at raw values and `free`
     releases those that have a default. `intervals` names how the `draws` behind the intervals at `level` are
-    made (`isogloss.fitting.intervals`): "auto", "bootstrap", "wild", "pooled", "laplace", "profile", "posterior" or "none".
+    made (`isogloss.fitting.intervals`): "auto", "bootstrap", "wild", "pooled", "laplace", "profile", "posterior" or
+    "none".
     The result is the same for the same `seed`.
 
     A named form's own `fix`, `free` and so on hold where none are given. `columns` says which column of the table
