@@ -110,7 +110,7 @@ def limits(table: object, kind: str) -> dict[str, tuple[float, float]]:
     }
 
 
-def summary(ranges: list[tuple[float, float]], truth: float) -> dict[str, float | None]:
+def summary(ranges: list[tuple[float, float]], truth: float) -> dict[str, float]:
     low, high = np.array(ranges).T
     width = np.median(np.log(np.maximum(high, 1e-300) / np.maximum(low, 1e-300)))
     return {
