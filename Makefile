@@ -41,6 +41,7 @@ bench: $(VENV)/.installed-dev
 .PHONY: studies
 studies: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/coverage.py
+	$(BIN)/python benchmarks/crossing.py
 	$(BIN)/python benchmarks/pooling.py
 	$(BIN)/python benchmarks/table1.py
 	$(BIN)/python benchmarks/transfer.py

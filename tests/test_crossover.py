@@ -234,6 +234,32 @@ def test_fitted_curves_have_bands_and_cross_where_it_says(crossing: Crossover) -
     assert np.all(scratch.low <= scratch.loss)  # type: ignore[operator]
 
 
+def test_two_runs_that_continue_are_enough_for_an_answer() -> None:
+    """Each tells its coefficients nearly alone, and its own residuals say nothing of its errors."""
+    rng, rows = np.random.default_rng(0), []
+    sizes = np.geomspace(1.3e5, 1.04e6, 5)
+    for init, some in ((None, sizes), ("all", sizes[[2, 4]])):
+        for N in some:
+            D = np.array([0.5e6, 1e6, 2e6, 4e6])
+            loss = 0.9 + 4.7 / N**0.15 + (61_000 / D**0.83 if init is None else 16 / D**0.35)
+            error = 0.01 * (rng.normal() + rng.normal(size=4))
+            for d, y in zip(D, loss * np.exp(error), strict=True):
+                rows.append({"run_id": f"{N:.0f} {init}", "params_total": N, "tokens": d, "init": init, "loss": y})
+    table = pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        target=pl.lit("ekk_Latn"), unit=pl.lit("bits/byte")
+    )
+    answer = crossover("et", runs=table, draws=100)
+    truth = 6 * sizes[-1] * (61_000 / 16) ** (1 / 0.48)
+    assert answer.crossing.status in ("crosses", "beyond", "possible")
+    assert answer.crossing.low is not None
+    assert truth / 4 < answer.crossing.low < truth
+    curve = answer.way("continue").curve
+    assert curve is not None
+    assert curve.high is not None
+    assert curve.low is not None
+    assert np.all(curve.high - curve.low < 0.5)
+
+
 def test_sizes_beyond_the_runs_are_said() -> None:
     answer = crossover("et", runs=runs(), draws=200, params="3B", flops="1e24")
     assert any("one size" in w for w in answer.warnings)

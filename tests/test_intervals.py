@@ -15,6 +15,7 @@ from scipy import stats
 from isogloss.cli import main
 from isogloss.errors import InputError
 from isogloss.fitting import Fit, fit, load_fit
+from isogloss.fitting.bootstrap import error_variance
 from isogloss.fitting.intervals import choose, interval_warnings
 from isogloss.fitting.laplace import covariance_of_few
 from isogloss.fitting.layout import make_layout
@@ -26,7 +27,7 @@ from isogloss.fitting.solved import Solved
 from isogloss.laws import Chinchilla
 from simulate import CHINCHILLA, chinchilla
 
-REFITTING = ("bootstrap", "wild")
+REFITTING = ("bootstrap", "wild", "pooled")
 KINDS = (*REFITTING, "laplace", "profile")
 # With the exponents held and squared errors of the loss itself, E, A and B are a linear regression.
 LINEAR = {"alpha": CHINCHILLA["alpha"], "beta": CHINCHILLA["beta"]}
@@ -124,6 +125,23 @@ def linear_solved() -> Solved:
     lower, upper = layout.bounds(problem.loss)
     best = solve(problem, layout.starts(4, problem.loss, np.random.default_rng(0)), lower, upper)
     return Solved(problem, np.arange(42), best.z[best.best()][None], lower, upper)
+
+
+def test_errors_are_as_large_as_all_residuals_say() -> None:
+    """Against the matrices themselves: r'r = tr(M V) times the variance, Satterthwaite's degrees of freedom."""
+    rng, run = np.random.default_rng(0), np.repeat(np.arange(6), [4, 3, 5, 1, 4, 2])
+    found = replace(
+        linear_solved().sandwich(),
+        derivatives=rng.normal(size=(19, 3)),
+        residuals=rng.normal(size=19),
+        run=run,
+        runs=6,
+    )
+    left = np.eye(19) - found.derivatives @ np.linalg.pinv(found.derivatives)
+    errors = left @ (np.eye(19) + (run[:, None] == run)) / 2
+    variance, freedom = error_variance(found)
+    assert variance == pytest.approx((found.residuals**2).sum() / np.trace(errors))
+    assert freedom == pytest.approx(np.trace(errors) ** 2 / np.trace(errors @ errors))
 
 
 def test_residuals_without_leverage_are_those_of_a_fit_without_the_run() -> None:

@@ -62,7 +62,7 @@ def pooled(solved: Solved, draws: int, rng: np.random.Generator, report: Report 
     Half of their variance is taken to be shared by a run.
     """
     found = solved.sandwich()
-    variance, freedom = _error_variance(found)
+    variance, freedom = error_variance(found)
     half = np.sqrt(variance / 2) * stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95)
     shared, own = rng.normal(size=(draws, found.runs)), rng.normal(size=(draws, len(found.run)))
     fitted, objective = solved.fitted(), solved.problem.objective
@@ -71,7 +71,7 @@ def pooled(solved: Solved, draws: int, rng: np.random.Generator, report: Report 
     return _refit(solved, draws, report, problems=made)
 
 
-def _error_variance(found: Sandwich) -> tuple[float, float]:
+def error_variance(found: Sandwich) -> tuple[float, float]:
     """Of errors with covariance V, half of it shared by a run, and the degrees of freedom that it is known with
     (Satterthwaite 1946): the residuals r = M e of the fit have r'r = tr(M V) times the variance on average."""
     basis = np.linalg.qr(found.derivatives[:, found.moving])[0]
