@@ -1,6 +1,6 @@
 """Whether intervals of a crossing hold the truth where few runs continue, in simulated studies.
 
-    python benchmarks/crossing.py [--worlds 100] [--quick]
+    python benchmarks/crossing.py [--worlds 60] [--quick]
 
 Five sizes from scratch and two of them continued, four budgets each, under a known law of both; errors on log loss,
 half of their variance shared by a run. Quantities: the compute of the crossing at the largest size, and the continued
@@ -44,7 +44,7 @@ GRID = np.geomspace(5e5, 1e9, 400)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, default=100)
+    parser.add_argument("--worlds", type=int, default=60)
     parser.add_argument("--quick", action="store_true", help="five worlds, and nothing is written")
     asked = parser.parse_args()
     worlds, began = 5 if asked.quick else asked.worlds, time.monotonic()
