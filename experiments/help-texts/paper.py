@@ -4,7 +4,7 @@ python experiments/help-texts/paper.py [question ...] [--studies]
 
     --studies   read the folders in which the runs are trained, and not the tables of the package
 
-Numbers go to results/, one JSON file a question; figures to docs/images/first-study; the text is filled from
+Numbers go to results/, one JSON file a question; the figures that the text shows to docs/images/first-study; the text is filled from
 first-study.md.j2, without the sections of questions that are not yet answered.
 """
 
@@ -66,7 +66,11 @@ def main() -> None:
     answers = {question: _answered(question) for question in QUESTIONS}
     if missing := [question for question, answer in answers.items() if not answer]:
         print(f"not yet answered, and not in docs/first-study.md: {', '.join(missing)}")
-    write_text(DOCS / "first-study.md", page(HERE / "first-study.md.j2", answers, FIGURES))
+    text = page(HERE / "first-study.md.j2", answers, FIGURES)
+    write_text(DOCS / "first-study.md", text)
+    for path in (*FIGURES.rglob("*.svg"), *FIGURES.rglob("figures.json")):
+        if path.relative_to(DOCS).as_posix() not in text:
+            path.unlink()
 
 
 def _answered(question: str) -> Any:
