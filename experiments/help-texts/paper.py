@@ -4,8 +4,8 @@ python experiments/help-texts/paper.py [question ...] [--studies]
 
     --studies   read the folders in which the runs are trained, and not the tables of the package
 
-Numbers go to results/, one JSON file a question; the figures that the text shows to docs/images/first-study; the text is filled from
-first-study.md.j2, without the sections of questions that are not yet answered.
+Numbers go to results/, one JSON file a question, and the figures that the text shows to docs/images/first-study. The
+text is filled from first-study.md.j2, without the sections of questions that are not yet answered.
 """
 
 from __future__ import annotations
