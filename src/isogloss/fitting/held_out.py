@@ -155,8 +155,10 @@ def _predict(form: Form, law: LawOf, table: RunTable, split: Split, target: str,
 
 
 def _losses(law: Law, columns: Mapping[str, Any], rows: int) -> np.ndarray:
+    if not rows:
+        return np.empty(0)
     # JAX compiles each step of a law for each number of rows: they are filled up to few numbers.
-    more = 64 * 2 ** max(math.ceil(math.log2(max(rows, 1) / 64)), 0) - rows
+    more = 64 * 2 ** max(math.ceil(math.log2(rows / 64)), 0) - rows
     wide = {name: np.concatenate([v, np.repeat(v[-1:], more, axis=0)]) for name, v in columns.items()}
     return np.broadcast_to(np.asarray(law.loss(**wide), float), (rows + more,))[:rows]
 

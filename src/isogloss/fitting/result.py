@@ -96,7 +96,7 @@ class Fit(Shown):
         Takes the law's columns by name, scalars or arrays that broadcast, `fit.predict(N=1e9, D=[2e10, 4e10])`,
         or as a mapping or any data frame.
         `low` to `high` is the interval of the law's own loss; `run_low` to `run_high` is where one run's loss lies,
-        which scatters about it as the rows of the fit do. Neither knows how far the law itself may be wrong.
+        which scatters about it as the rows of the fit do. Neither knows how far the law is wrong beyond those.
         """
         given = points_for(type(self.law), self.layout.sources, columns, named, self.layout.languages)
         point = self.point(**{c: given[c] for c in self.law.columns})
