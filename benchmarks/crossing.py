@@ -112,11 +112,12 @@ def limits(table: object, kind: str) -> dict[str, tuple[float, float]]:
 
 def summary(ranges: list[tuple[float, float]], truth: float) -> dict[str, float]:
     low, high = np.array(ranges).T
-    width = np.median(np.log(np.maximum(high, 1e-300) / np.maximum(low, 1e-300)))
+    with np.errstate(invalid="ignore"):
+        width = np.median(np.log(np.maximum(high, 1e-300) / np.maximum(low, 1e-300)))
     return {
         "coverage": float(((low <= truth) & (truth <= high)).mean()),
         # In logs: 0.1 is a tenth of the value, and 99 is without an end.
-        "median_width": float(min(width, 99.0)),
+        "median_width": 99.0 if np.isnan(width) else float(min(width, 99.0)),
     }
 
 
