@@ -189,7 +189,7 @@ def test_a_file_makes_the_same_fit(fitted: Fit, tmp_path: Path) -> None:
 
 def test_scalars_lists_and_frames_predict_alike(fitted: Fit) -> None:
     by_list = fitted.predict(N=1e9, D=[2e10, 4e10])
-    assert by_list.columns == ["N", "D", "loss", "low", "high"]
+    assert by_list.columns == ["N", "D", "loss", "low", "high", "run_low", "run_high"]
     assert by_list.height == 2
     assert fitted.predict(pl.DataFrame({"N": [1e9, 1e9], "D": [2e10, 4e10]})).equals(by_list)
     assert fitted.predict(pd.DataFrame({"N": [1e9, 1e9], "D": [2e10, 4e10]})).equals(by_list)
