@@ -31,7 +31,16 @@ def test_a_shipped_table_goes_by_its_name(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
-    ("part", "targets"), [("disjoint", 6), ("confirm", 14), ("planned", 14), ("prose", 10), ("declaration", 400)]
+    ("part", "targets"),
+    [
+        ("disjoint", 6),
+        ("confirm", 14),
+        ("planned", 14),
+        ("vocab-multilingual", 14),
+        ("vocab-ekk_Latn", 1),
+        ("prose", 10),
+        ("declaration", 400),
+    ],
 )
 def test_every_part_is_a_table_of_finished_models(part: str, targets: int) -> None:
     table = help_texts(part)

@@ -44,6 +44,7 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "bits": bits,
         "extremes": extremes,
         "scored": scored,
+        "times": times,
         "inside": _range(answers["confirmed"], "inside_with_noise", without=()),
         "told": _range(answers["confirmed"], "median_error", without=("chinchilla", "data-constrained")),
         "figure": figure,
@@ -91,6 +92,11 @@ def _range(confirmed: Mapping[str, Any], key: str, without: Sequence[str]) -> di
 def scored(one: Mapping[str, Any]) -> str:
     """Of a law's errors."""
     return f"{percent(one['median_error'], 1)}, {signed(100 * one['bias'], 1)} %, {percent(one['inside'])}"
+
+
+def times(tax: Mapping[str, float | None]) -> str:
+    """Of compute; or more than so many."""
+    return f"{tax['times']:.2f}" if tax["times"] else f"> {tax['least']:.1f}"
 
 
 def extremes(scores: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
