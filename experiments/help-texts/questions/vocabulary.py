@@ -56,8 +56,8 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 def _of_all(shared: Mapping[Key, Curve], bytewise: Mapping[Key, Curve]) -> dict[str, Any]:
     """What bytes cost models of all languages, of the largest size, against the shared pieces."""
-    largest = max(N for _, N, _ in shared)
-    pieces = {code: curve for (code, N, K), curve in shared.items() if N == largest and K == 14}
+    largest = max(size for _, size, _ in shared)
+    pieces = {code: curve for (code, size, K), curve in shared.items() if size == largest and K == 14}
     taxes = {code: tax(curve, bytewise[code, largest, 14])["times"] for code, curve in pieces.items()}
     ranked = sorted((times, code) for code, times in taxes.items() if times)
     median = float(np.median([times for times, _ in ranked]))
