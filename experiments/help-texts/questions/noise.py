@@ -24,7 +24,7 @@ def answer(tables: Tables) -> dict[str, Any]:
         pl.Series("unique", unique_of(table)),
     )
     cells = (
-        frame.group_by("target", "tokens", "N", "mixture", "kinds", "unique")
+        frame.group_by("target", "tokens", "N", "mixture", "kinds", "unique", maintain_order=True)
         .agg(pl.col("loss").var().alias("variance"), pl.len().alias("seeds"), pl.col("loss").mean().alias("loss"))
         .filter(pl.col("seeds") > 1)
     )
