@@ -124,8 +124,8 @@ class RisesInD(KLaw, name="rises-in-d", source="test"):
 
 
 class SourcesHurt(Atlas, name="sources-hurt", source="test"):
-    def effective_tokens(self, own: Any, sources: Any, others: Any) -> Any:
-        return Atlas.effective_tokens(self, own, -sources, others)
+    def effective_tokens(self, own: Any, sources: Any, others: Any, K_other: Any = 1.0) -> Any:
+        return Atlas.effective_tokens(self, own, -sources, others, K_other)
 
 
 class Rounds(Chinchilla, name="rounds", source="test"):
@@ -140,8 +140,8 @@ class Unsaveable(Chinchilla, name="unsaveable", source="test"):
 class NeverAlone(Atlas, name="never-alone", source="test"):
     """Other languages help whatever their weight."""
 
-    def effective_tokens(self, own: Any, sources: Any, others: Any) -> Any:
-        return Atlas.effective_tokens(self, own, sources, others) + 0.01 * others
+    def effective_tokens(self, own: Any, sources: Any, others: Any, K_other: Any = 1.0) -> Any:
+        return Atlas.effective_tokens(self, own, sources, others, K_other) + 0.01 * others
 
 
 class Branches(Chinchilla, name="branches", source="test"):

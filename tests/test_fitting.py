@@ -249,3 +249,11 @@ def test_an_own_token_column_is_what_counts() -> None:
     answer = fit("k-law", design.frame(), starts=8, draws=0)
     assert answer.rows["D_target"].to_numpy() == pytest.approx(design.columns["D"] * design.columns["share:en"])
     assert sorted(answer.rows["K"].round(9).unique()) == pytest.approx([1, 2, 4, 8])
+
+
+def test_others_are_counted_as_the_languages_that_they_are() -> None:
+    design = k_law()
+    answer = fit("atlas-equal", design.frame(), starts=1, draws=0)
+    K = answer.rows["K"].to_numpy()
+    # Three are sources: of eight languages four are others, of fewer than five none.
+    assert answer.rows["K_other"].to_numpy() == pytest.approx(np.maximum(K - 4, 1))

@@ -126,7 +126,7 @@ def tokens_worth(tau: list[float], own: float, sources: list[float], **more: Any
         languages="effective",
     )
     law = replace(law, **{k: more[k] for k in more if k in ("tau_other", "dose")})
-    return float(law.effective_tokens(own, np.array(sources), more.get("others", 0.0)))
+    return float(law.effective_tokens(own, np.array(sources), more.get("others", 0.0), more.get("K_other", 1.0)))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,9 @@ def tokens_worth(tau: list[float], own: float, sources: list[float], **more: Any
         pytest.param([0.5, -0.5], 10, [10, 10], {}, 10, id="help and harm cancel"),
         pytest.param([], 10, [], {"tau_other": -0.3, "others": 50}, 7, id="others interfere"),
         pytest.param([], 10, [], {"tau_other": 0.3, "others": 50}, 13, id="others help"),
+        pytest.param([], 10, [], {"tau_other": 0.3, "others": 50, "K_other": 3}, 19, id="three others, a dose each"),
+        pytest.param([], 10, [], {"tau_other": 0.3, "others": 50, "K_other": 8}, 25, id="all there is of eight"),
+        pytest.param([], 10, [], {"tau_other": -0.3, "others": 50, "K_other": 3}, 7, id="three others harm as one"),
         pytest.param([0.5], 0, [100], {}, 0, id="nothing of one's own"),
     ],
 )
@@ -160,6 +163,13 @@ def test_effective_tokens_are_continuous_where_a_weight_changes_sign(beside: flo
 
 weights = st.floats(-0.9, 0.9)
 amounts = st.floats(0, 1e12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(weights, amounts, amounts, st.integers(1, 6))
+def test_others_that_are_alike_count_as_if_they_were_named(tau: float, own: float, each: float, K: int) -> None:
+    together = tokens_worth([], own, [], tau_other=tau, others=K * each, K_other=K)
+    assert together == pytest.approx(tokens_worth([tau] * K, own, [each] * K), rel=1e-9, abs=1e-3)
 
 
 @settings(max_examples=50, deadline=None)

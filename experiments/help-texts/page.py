@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from isogloss import languages
 from isogloss.report.words import flops, quantity
+from isogloss.transfer.features import MEANINGS
 
 # How many scores are shown from either end.
 SHOWN = 10
@@ -45,8 +46,11 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "extremes": extremes,
         "scored": scored,
         "times": times,
-        "inside": _range(answers["confirmed"], "inside_with_noise", without=()),
-        "told": _range(answers["confirmed"], "median_error", without=("chinchilla", "data-constrained")),
+        "factor": factor,
+        "feature": feature,
+        "share": lambda value: "-" if value is None else percent(value),
+        "inside": _range(answers["confirmed"], "inside_with_noise", without=("look-up",)),
+        "told": _range(answers["confirmed"], "median_error", without=("chinchilla", "data-constrained", "look-up")),
         "figure": figure,
     }
     return environment.from_string(template.read_text(encoding="utf-8")).render(answers)
@@ -89,9 +93,20 @@ def _range(confirmed: Mapping[str, Any], key: str, without: Sequence[str]) -> di
     return {"least": min(values), "most": max(values)}
 
 
-def scored(one: Mapping[str, Any]) -> str:
+def scored(one: Mapping[str, Any]) -> tuple[str, str, str]:
     """Of a law's errors."""
-    return f"{percent(one['median_error'], 1)}, {signed(100 * one['bias'], 1)} %, {percent(one['inside'])}"
+    return percent(one["median_error"], 1), f"{signed(100 * one['bias'], 1)} %", percent(one["inside"])
+
+
+def factor(found: Sequence[float]) -> str:
+    """With its interval."""
+    value, low, high = found
+    return f"{value:.2f} ({low:.2g} to {high:.2g})"
+
+
+def feature(name: str) -> str:
+    """Of a pair, in words."""
+    return MEANINGS.get(name, name)
 
 
 def times(tax: Mapping[str, float | None]) -> str:

@@ -25,6 +25,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     frame = table.frame.select("target", "tokens", "loss", "seed", pl.Series("partner", partner))
     frame = frame.filter(pl.col("target").is_in(("por_Latn", "ekk_Latn", "cmn_Hani")))
     out: list[dict[str, Any]] = []
+    alone = _alone(frame)
     for (target, tokens), cell in sorted(frame.group_by("target", "tokens")):
         losses = {name[0]: one.sort("seed")["loss"].to_numpy() for name, one in cell.group_by("partner")}
         for source in sorted({name.rpartition("_")[0] for name in losses if name != "alone"}):
@@ -38,7 +39,9 @@ def answer(tables: Tables) -> dict[str, Any]:
                     "target": target,
                     "partner": PARTNERS[source],
                     "tokens": tokens,
-                    "alone": float(losses["alone"].mean()) if "alone" in losses else None,
+                    # Half of a pair's tokens are the target's.
+                    "as_much": alone.get((target, _halves(tokens) / 2)),
+                    "twice": alone.get((target, _halves(tokens))),
                     "same": float(same.mean()),
                     "other": float(other.mean()),
                     "gaps": gaps.tolist(),
@@ -54,3 +57,14 @@ def answer(tables: Tables) -> dict[str, Any]:
     every = np.concatenate([np.mean(gaps, axis=0) for gaps in of_runs.values()])
     error = float(every.std(ddof=1) / np.sqrt(len(every)))
     return {"cells": out, "all": {"pairs": len(every), "gap": float(every.mean()), "error": error}}
+
+
+def _alone(frame: pl.DataFrame) -> dict[tuple[str, float], float]:
+    """Losses of the language alone by half millions of tokens, means over seeds."""
+    means = frame.filter(pl.col("partner") == "alone").group_by("target", "tokens").agg(pl.col("loss").mean())
+    return {(target, _halves(tokens)): loss for target, tokens, loss in means.iter_rows()}
+
+
+def _halves(tokens: float) -> int:
+    """Budgets are whole steps: 499,712 tokens are half a million."""
+    return round(tokens / 5e5)

@@ -10,7 +10,7 @@ import polars as pl
 from isogloss import RunTable, fit_languages
 from questions.tables import Tables, kept, plenty, shares_of
 
-LAWS = ("chinchilla", "atlas-own", "atlas", "atlas-capacity", "atlas-equal")
+LAWS = ("chinchilla", "family", "k-law", "atlas-own", "atlas", "atlas-capacity", "atlas-equal")
 
 
 def answer(tables: Tables) -> dict[str, Any]:

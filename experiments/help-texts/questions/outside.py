@@ -21,6 +21,7 @@ def answer(tables: Tables) -> dict[str, Any]:
     lost = [row["prose"]["all"] - row["prose"]["alone"] for row in rows]
     return {
         "prose": rows,
+        "better_inside": sum(row["help"]["all"] < row["help"]["alone"] for row in rows),
         "worse": sum(loss > 0 for loss in lost),
         "better": sum(loss < 0 for loss in lost),
         "declaration": _declaration(read_runs(published("declaration")).frame, tables.main.languages),

@@ -36,6 +36,7 @@ def answer(tables: Tables) -> dict[str, Any]:
                 "seeds": means.tolist(),
                 "mean": float(means.mean()),
                 "expected": expected[name],
+                "unweighted": float(one["loss"].mean()),
                 "losses": {code: float(part["loss"].mean()) for (code,), part in one.group_by("target")},
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -40,12 +41,21 @@ def _losses(table: RunTable) -> dict[str, Any]:
     curves = []
     for (target, U), one in sorted(means.group_by("target", "U")):
         seen = dict(one.select("tokens", "loss").iter_rows())
-        curves.append({"target": target, "U": U, "losses": [seen.get(count) for count in tokens]})
+        losses = [seen.get(count) for count in tokens]
+        curves.append({"target": target, "U": U, "losses": losses, "turns": _turn(U, seen)})
     return {"shown": SIZE, "tokens": tokens, "curves": curves, "ten_epochs": _ten_epochs(curves)}
 
 
+def _turn(U: float, seen: Mapping[float, float]) -> dict[str, float | None]:
+    """Epochs after which the loss is least, and the next at which it is higher; None where it still falls."""
+    counts = sorted(seen)
+    best = min(counts, key=seen.__getitem__)
+    after = counts[counts.index(best) + 1 :]
+    return {"least_at": best / U, "higher_at": after[0] / U if after else None, "rises": seen[counts[-1]] - seen[best]}
+
+
 def _ten_epochs(curves: list[dict[str, Any]]) -> dict[str, float]:
-    """What ten epochs of 400,000 bytes lose against as many tokens of all the text there is."""
+    """What ten epochs of 400,000 bytes lose against as many tokens of all the text there is, two or three epochs."""
     lost = {}
     for target in sorted({one["target"] for one in curves}):
         losses = {one["U"]: one["losses"][-1] for one in curves if one["target"] == target}

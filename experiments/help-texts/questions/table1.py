@@ -25,7 +25,7 @@ LAWS = (
     "k-law-count",
 )
 # Fitted together they take long; these are asked what partial pooling gains.
-TOGETHER = ("chinchilla", "atlas-own", "atlas", "atlas-equal")
+TOGETHER = ("chinchilla", "family", "atlas-own", "atlas", "atlas-equal", "k-law")
 SPLITS = ("in-sample", "random", "N", "D", "C", "M")
 # arXiv:2510.22037, Table 1, several languages: R², R²(N), R²(D), R²(C), R²(M).
 PAPER = {

@@ -14,6 +14,9 @@ from isogloss.report import save
 from isogloss.transfer import MeasuredTransfer, TransferMatrix, measure, pair_features
 from questions.tables import Tables, kept, plenty, scratch, shares_of
 
+# Of the languages' names, for the p values of what predicts a score.
+PERMUTATIONS = 2000
+
 
 def answer(tables: Tables) -> dict[str, Any]:
     curves = plenty(scratch(read_runs(tables.place("main"), where="lr_phase=stable")))
@@ -29,12 +32,14 @@ def answer(tables: Tables) -> dict[str, Any]:
         "pairs": len(found.pairs),
         "refused": len(found.refused),
         "scores": scores,
+        "above_zero": sum(s["bts"] > 0 for s in scores),
         "helping": sum(s["low"] > 0 for s in scores),
         "harming": sum(s["high"] < 0 for s in scores),
         "both_ways": _both_ways(scores),
         "variance": _variance(scores),
         "published": _published(),
         "predictors": _predictors(scores),
+        "permutations": PERMUTATIONS,
         "weights": _weights(fits, scores),
     }
 
@@ -115,12 +120,30 @@ def _predictors(scores: list[dict[str, Any]]) -> dict[str, Any]:
         those = bts[[holds(s["target"], s["source"]) for s in scores]]
         out[kind] = {"pairs": len(those), "mean": float(those.mean()) if len(those) else None}
     at = {name: i for i, name in enumerate(names)}
+    target, source = (np.array([at[s[side]] for s in scores]) for side in ("target", "source"))
+    left = bts - _means(target, source, bts)
+    relabelled = [np.random.default_rng(i).permutation(len(names)) for i in range(PERMUTATIONS)]
     for name, values in zip(features.names, np.moveaxis(features.values, -1, 0), strict=True):
-        column = np.array([values[at[s["target"]], at[s["source"]]] for s in scores])
-        if np.ptp(column[np.isfinite(column)]) > 0:
-            rank = spearmanr(column, bts, nan_policy="omit")
-            out[f"rank correlation with {name}"] = [float(rank.statistic), float(rank.pvalue)]
+        if np.ptp(values[target, source][np.isfinite(values[target, source])]) == 0:
+            continue
+        ranks = []
+        for wanted in (bts, left):
+            rank = _rank(values[target, source], wanted)
+            # 182 scores of fourteen languages are not 182 facts: what would chance say if the languages were others?
+            chance = [abs(_rank(values[order[target], order[source]], wanted)) for order in relabelled]
+            ranks.append([rank, (1 + sum(one >= abs(rank) for one in chance)) / (1 + len(chance))])
+        out[f"rank correlation with {name}"] = {"scores": ranks[0], "pairs_own": ranks[1]}
     return out
+
+
+def _rank(feature: np.ndarray, wanted: np.ndarray) -> float:
+    return float(spearmanr(feature, wanted, nan_policy="omit").statistic)
+
+
+def _means(target: np.ndarray, source: np.ndarray, bts: np.ndarray) -> np.ndarray:
+    """What a mean of each target and one of each source say of the scores `(n,)`."""
+    by = np.hstack([np.eye(target.max() + 1)[target], np.eye(source.max() + 1)[source]])
+    return by @ np.linalg.lstsq(by, bts, rcond=None)[0]
 
 
 def _weights(fits: Any, scores: list[dict[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from isogloss.runs.table import Which, find_column
 # ATLAS gives a target the three languages that it was most often trained with (section 3.1).
 SOURCES_PER_TARGET = 3
 # Columns that are made of the shares of a mixture.
-MIXED = frozenset(("D_target", "D_sources", "D_other", "K", "p", "shares"))
+MIXED = frozenset(("D_target", "D_sources", "D_other", "K", "K_other", "p", "shares"))
 # More epochs than this are repeats, and not rounding.
 REPEATED = 1.05
 # What `init` says of a run that starts from nothing.
@@ -77,6 +77,7 @@ class Columns:
             "U_sources": lambda: self._stack(self._unique),
             "D_other": lambda: self._other() * self._tokens(),
             "U_other": self._unique_other,
+            "K_other": self._how_many_others,
         }
         if name not in makers:
             return self._given(name, name)
@@ -225,19 +226,34 @@ class Columns:
         return np.where(rest < 1e-9, 0.0, rest)
 
     def _unique_other(self) -> np.ndarray:
-        rest = [n for n in self.names if n != self.target and n not in self.sources]
-        if not rest:
+        if not (rest := self._rest()):
             return np.full(len(self.table), np.inf)
         return np.sum([self._unique(n) for n in rest], axis=0)
+
+    def _rest(self) -> list[str]:
+        """Languages that are neither the target nor a source."""
+        return [n for n in self.names if n != self.target and n not in self.sources]
 
     def _how_many_languages(self) -> np.ndarray:
         """exp(entropy of the shares), or the number of positive ones; a column K where there is no mixture."""
         if not self.names:
             return self._given("K", "K")
+        return self._count(self.shares)
+
+    def _how_many_others(self) -> np.ndarray:
+        """The same of the languages that are neither target nor source, 1 where there are none."""
+        rest = self._rest()
+        shares = np.stack([self._share(n) for n in rest], axis=1) if rest else np.zeros((len(self.table), 0))
+        total = shares.sum(1, keepdims=True)
+        count = self._count(np.divide(shares, total, out=np.zeros_like(shares), where=total != 0))
+        return np.where(total[:, 0] == 0, 1.0, count)
+
+    def _count(self, shares: np.ndarray) -> np.ndarray:
+        """Of languages in mixtures `(rows, languages)`; where nothing is known of a mixture, nan."""
         if self.counted:
-            return np.where(np.isnan(self.shares).any(1), np.nan, (self.shares > 0).sum(1).astype(float))
-        p = np.where(self.shares > 0, self.shares, 1.0)
-        return np.exp(-(self.shares * np.log(p)).sum(1))
+            return np.where(np.isnan(shares).any(1), np.nan, (shares > 0).sum(1).astype(float))
+        p = np.where(shares > 0, shares, 1.0)
+        return np.exp(-(shares * np.log(p)).sum(1))
 
 
 def repeated(law: type[Law], table: RunTable) -> str | None:

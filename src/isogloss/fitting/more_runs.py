@@ -7,7 +7,7 @@ What a run is worth is read off its derivatives: they add to the information tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,7 @@ class _Mixture:
     other: float
     K: float
     epochs: float = 1.0
+    K_other: float = 1.0
 
 
 def _candidates(problem: Problem) -> Iterator[tuple[str, dict[str, np.ndarray], float]]:
@@ -225,7 +226,7 @@ def _other_mixtures(
         for epochs in (1.0, 4.0, 16.0, 64.0):
             seen = f"{epochs:.0f} times" if epochs > 1 else "once"
             words = f"two runs that see their text {seen} ({where})"
-            yield words, at, _Mixture(usual.own, usual.sources, usual.other, usual.K, epochs)
+            yield words, at, replace(usual, epochs=epochs)
 
 
 def _usual(problem: Problem) -> _Mixture:
@@ -239,7 +240,8 @@ def _usual(problem: Problem) -> _Mixture:
     sources = columns["D_sources"][row] / tokens[row] if "D_sources" in columns else np.zeros(0)
     other = columns["D_other"][row] / tokens[row] if "D_other" in columns else 0.0
     K = float(columns["K"][row]) if "K" in columns else 1.0
-    return _Mixture(float(share), tuple(float(s) for s in sources), float(other), K)
+    K_other = float(columns["K_other"][row]) if "K_other" in columns else 1.0
+    return _Mixture(float(share), tuple(float(s) for s in sources), float(other), K, K_other=K_other)
 
 
 def total_tokens(problem: Problem) -> np.ndarray | None:
@@ -264,6 +266,7 @@ def _columns(problem: Problem, at: np.ndarray, mixture: _Mixture) -> dict[str, n
         **{"N": N, "D": D, "K": np.full(len(D), mixture.K), "p": np.full(len(D), mixture.own)},
         **{"U": D / mixture.epochs, "D_target": own, "U_target": own / mixture.epochs if repeated else endless},
         **{"D_sources": sources, "U_sources": sources + np.inf, "D_other": mixture.other * D, "U_other": endless},
+        "K_other": np.full(len(D), mixture.K_other),
     }
     if not set(problem.columns) <= set(known):
         return None

@@ -15,7 +15,7 @@ from isogloss.numerics import jnp
 SIZES = np.exp(np.arange(np.log(1e4), np.log(1e16), 0.005))
 
 # What a law may be a function of to have such a point: one language alone, its text seen once.
-ALONE = {"N", "D", "U", "K", "p", "D_target", "U_target", "D_sources", "U_sources", "D_other", "U_other"}
+ALONE = {"N", "D", "U", "K", "p", "D_target", "U_target", "D_sources", "U_sources", "D_other", "U_other", "K_other"}
 
 Count = Callable[[np.ndarray], np.ndarray]
 
@@ -64,7 +64,7 @@ def loss_of(
     known = {
         **{"N": N if count is None else count(N), "D": D, "U": D, "K": alone, "p": alone},
         **{"D_target": D, "U_target": D, "D_sources": no_source, "U_sources": no_source + np.inf},
-        **{"D_other": none, "U_other": none + np.inf},
+        **{"D_other": none, "U_other": none + np.inf, "K_other": alone},
     }
     columns = {c: jnp.asarray(known[c]) for c in layout.law.columns}
     return np.asarray(evaluate(layout, jnp.asarray(values), columns))

@@ -15,7 +15,7 @@ from isogloss.laws.base import Law
 OURS = frozenset(
     (
         *("N", "N_nv", "N_v", "D", "U", "K", "p", "k", "x", "shares", "pretrained"),
-        *("D_target", "U_target", "D_sources", "U_sources", "D_other", "U_other"),
+        *("D_target", "U_target", "D_sources", "U_sources", "D_other", "U_other", "K_other"),
     )
 )
 # Tokens of a language, unlike sizes, may be none; text may be without limit.
@@ -24,6 +24,8 @@ MAY_BE_INFINITE = ("U", "U_target", "U_sources", "U_other")
 PER_SOURCE = ("D_sources", "U_sources")
 PER_LANGUAGE = ("shares",)
 SHARE = "share:"
+# Said of no more than one other language.
+DEFAULTS = {"K_other": np.ones(1)}
 
 
 def points_for(
@@ -45,6 +47,7 @@ def points_for(
         arrays |= _shares(arrays, languages)
     if not arrays:
         raise InputError("nothing to predict for", hint="Give the law's columns by name, such as N=1e9, D=2e10.")
+    arrays |= {name: value for name, value in DEFAULTS.items() if name in law.columns and name not in arrays}
     missing = [c for c in law.columns if c not in arrays]
     if missing:
         raise InputError(

@@ -70,7 +70,7 @@ def wide_points(law: Law, ranges: Ranges) -> Columns:
         if column in AXIS:
             corner = np.repeat(corner[:, None], names_along(law, AXIS[column]), axis=1)
         lacking = np.array(points[column])
-        if column.endswith(("_sources", "_other")):
+        if column.endswith(("_sources", "_other")) and column != "K_other":
             lacking[rng.random(lacking.shape) < 0.5] = 0.0
         if column == "shares":
             # Corners alternate between even mixtures and one language alone.

@@ -19,11 +19,12 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
     training languages, or exp(entropy of the shares) where they are uneven (`languages`: "effective"; "count"
     counts every language with a positive share).
 
-    Shapes: N, D_target, U_target, D_other, U_other, K `(...)`; D_sources, U_sources `(..., sources)`.
+    Shapes: N, D_target, U_target, D_other, U_other, K, K_other `(...)`; D_sources, U_sources `(..., sources)`.
 
     `dose` says what transfer is worth beyond the 50/50 pairs in which it is measured. "linear" is the
-    equation as printed. "equal" counts no source for more tokens than the target has itself, and all
-    interference for no more than one such dose; up to there it is the same. The linear form gives a
+    equation as printed. "equal" counts no source for more tokens than the target has itself, all others
+    for no more than K_other such doses, as many as the languages that they are (counted as K is), and all
+    interference for no more than one; up to there it is the same. The linear form gives a
     minority language among others with negative weights negative data, and one with helpful neighbours
     plenty without a token of its own, where 1,000 times a language's own data from ten similar ones was
     measured to be worth a third of it (Chang et al. 2023, arXiv:2311.09205, section 6.1).
@@ -46,15 +47,15 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
     languages: str = switch("effective", ("effective", "count"))
     frontier = True
 
-    def effective_tokens(self, own: Any, sources: Any, others: Any) -> Any:
-        """D_eff from the saturated tokens of the target, of each source, and of all others.
+    def effective_tokens(self, own: Any, sources: Any, others: Any, K_other: Any = 1.0) -> Any:
+        """D_eff from the saturated tokens of the target, of each source, and of all K_other others together.
 
-        Shapes: own, others `(...)`; sources `(..., sources)`.
+        Shapes: own, others, K_other `(...)`; sources `(..., sources)`.
         """
         weights = jnp.asarray(self.tau)
         if self.dose == "linear":
             return own + (weights * sources).sum(-1) + self.tau_other * others
-        sources, others = jnp.minimum(sources, jnp.asarray(own)[..., None]), jnp.minimum(others, own)
+        sources, others = jnp.minimum(sources, jnp.asarray(own)[..., None]), jnp.minimum(others, own * K_other)
         helping = (jnp.maximum(weights, 0) * sources).sum(-1) + jnp.maximum(self.tau_other, 0) * others
         # Sums over the harmful sources of |tau| S and tau^2 S: squares / harm is their mean weight.
         harmful, harmful_other = jnp.minimum(weights, 0), jnp.minimum(self.tau_other, 0)
@@ -76,11 +77,13 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
         D_other: Any,
         U_other: Any,
         K: Any,
+        K_other: Any,
     ) -> Any:
         D_eff = self.effective_tokens(
             saturated(D_target, U_target, self.lambda_),
             saturated(D_sources, U_sources, jnp.asarray(self.lambda_)[..., None]),
             saturated(D_other, U_other, self.lambda_),
+            K_other,
         )
         # A solver may try weights under which nothing is left: keep the power law finite and steep there.
         return self.loss_at(N, jnp.maximum(D_eff, 1e-9 * (1 + jnp.asarray(D_target))), K)
