@@ -122,7 +122,8 @@ class LanguagesStudy:
                 by_name[f"{term} term"] = coefficient * np.exp(-by_name[exponent] * centre)
             N, D = self.parts["beyond"][group]
             at = {
-                **{"N": [N], "D_target": [D], "U_target": [np.inf], "D_other": [0.0], "U_other": [np.inf], "K": [1.0]},
+                **{"N": [N], "D_target": [D], "U_target": [np.inf], "D_other": [0.0], "U_other": [np.inf]},
+                **{"K": [1.0], "K_other": [1.0]},
                 **{"D_sources": [[0.0] * sources], "U_sources": [[np.inf] * sources]},
             }
             columns = {k: jnp.asarray(v) for k, v in at.items()}

@@ -46,10 +46,13 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "extremes": extremes,
         "scored": scored,
         "times": times,
+        "scattered": scattered,
         "factor": factor,
         "feature": feature,
         "share": lambda value: "-" if value is None else percent(value),
         "inside": _range(answers["confirmed"], "inside_with_noise", without=("look-up",)),
+        "reach": _reach(answers["ladder"], ("family", "k-law")),
+        "forms_reach": _reach(answers["ladder"], ("atlas-own", "atlas", "atlas-capacity", "atlas-equal")),
         "told": _range(answers["confirmed"], "median_error", without=("chinchilla", "data-constrained", "look-up")),
         "figure": figure,
     }
@@ -93,9 +96,20 @@ def _range(confirmed: Mapping[str, Any], key: str, without: Sequence[str]) -> di
     return {"least": min(values), "most": max(values)}
 
 
+def _reach(ladder: Mapping[str, Any], laws: Sequence[str]) -> dict[str, float]:
+    """Median errors of laws that were fitted to the smallest models, of one language and of more."""
+    found = [kind["median_error"] for law in laws for kind in ladder["rungs"][0]["laws"][law].values()]
+    return {"least": min(found), "most": max(found)}
+
+
 def scored(one: Mapping[str, Any]) -> tuple[str, str, str]:
     """Of a law's errors."""
     return percent(one["median_error"], 1), f"{signed(100 * one['bias'], 1)} %", percent(one["inside"])
+
+
+def scattered(one: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a law's errors and its intervals for single runs."""
+    return (*scored(one), percent(one["half_width"], 1))
 
 
 def factor(found: Sequence[float]) -> str:

@@ -36,14 +36,21 @@ def answer(tables: Tables) -> dict[str, Any]:
 
 
 def _with_scatter(law: str, tables: Tables) -> dict[str, Any]:
-    """The same law by `predict` as it is now, which says where one run's loss lies: after the fact."""
+    """The same law as it is now, by `predict`, which says where one run's loss lies: after the fact."""
     fits = fit_languages(law, tables.main, params="non_embedding", across="pooled")
     said = fits.predict_runs(begun(seen(read_runs(tables.place("confirm")))))
     found = {}
     for name, part in _kinds(said).items():
         inside = (part["run_low"] <= part["observed"]) & (part["observed"] <= part["run_high"])
         half = (part["run_high"] / part["run_low"]).log() / 2
-        found[name] = {"inside": float(inside.mean()), "half_width": float(np.median(half.to_numpy()))}
+        errors = (part["loss"] / part["observed"] - 1).to_numpy()
+        found[name] = {
+            "median_error": float(np.median(np.abs(errors))),
+            "bias": float(np.median(errors)),
+            "largest_error": float(np.abs(errors).max()),
+            "inside": float(inside.mean()),
+            "half_width": float(np.median(half.to_numpy())),
+        }
     return found
 
 

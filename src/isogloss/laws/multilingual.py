@@ -77,7 +77,7 @@ class Atlas(Law, name="atlas", source="ATLAS, arXiv:2510.22037, equations 1-3; K
         D_other: Any,
         U_other: Any,
         K: Any,
-        K_other: Any,
+        K_other: Any = 1.0,
     ) -> Any:
         D_eff = self.effective_tokens(
             saturated(D_target, U_target, self.lambda_),
