@@ -31,6 +31,7 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
         "about": about,
         "language": _name,
         "bits": bits,
+        "score": r2,
         "from": lambda key, of: of[key],
     }
     environment.globals |= {
@@ -60,7 +61,7 @@ def page(template: Path, answers: Mapping[str, Mapping[str, Any]], figures: Path
 
 
 def _name(code: str) -> str:
-    return languages.get(code).short_name
+    return languages.get(code).short_name.removeprefix("Standard ")
 
 
 def about(value: float) -> str:
@@ -113,9 +114,9 @@ def scattered(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def factor(found: Sequence[float]) -> str:
-    """With its interval."""
+    """With its interval, where that is to be seen."""
     value, low, high = found
-    return f"{value:.2f} ({low:.2g} to {high:.2g})"
+    return f"{value:.2f}" if high - low < 0.01 * value else f"{value:.2f} ({low:.2g} to {high:.2g})"
 
 
 def feature(name: str) -> str:

@@ -56,7 +56,20 @@ def answer(tables: Tables) -> dict[str, Any]:
         of_runs.setdefault((cell["target"], cell["partner"]), []).append(cell.pop("gaps"))
     every = np.concatenate([np.mean(gaps, axis=0) for gaps in of_runs.values()])
     error = float(every.std(ddof=1) / np.sqrt(len(every)))
-    return {"cells": out, "all": {"pairs": len(every), "gap": float(every.mean()), "error": error}}
+    return {
+        "cells": out,
+        "worth": _worth(out),
+        "all": {"pairs": len(every), "gap": float(every.mean()), "error": error},
+    }
+
+
+def _worth(cells: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """By budget the least and the most that a partner takes off the loss of as much of the target alone."""
+    gains: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell["as_much"] is not None:
+            gains.setdefault(f"{cell['tokens']:.0f}", []).append(cell["as_much"] - cell["same"])
+    return {tokens: [min(those), max(those)] for tokens, those in gains.items()}
 
 
 def _alone(frame: pl.DataFrame) -> dict[tuple[str, float], float]:
