@@ -29,7 +29,8 @@ def answer(tables: Tables) -> dict[str, Any]:
     return {"parts": parts, "total": totals, "sizes": sizes, "epochs": _epochs(tables)}
 
 
-def _cost(tables: Tables, part: str) -> dict[str, Any]:
+def trained(tables: Tables, part: str) -> pl.DataFrame:
+    """A row per run: its FLOPs, seconds, parameters and finished models."""
     runs = pl.read_parquet(tables.place(part) / "runs.parquet")
     evals = pl.read_parquet(tables.place(part) / "evals.parquet").filter(pl.col("lr_phase") == "final")
     ends = evals.group_by("run_id").agg(pl.col("tokens").unique())
@@ -37,13 +38,24 @@ def _cost(tables: Tables, part: str) -> dict[str, Any]:
         trained=(1 - DECAY) * pl.col("tokens").list.max() + DECAY * pl.col("tokens").list.sum(),
         models=pl.col("tokens").list.len(),
     )
-    both = runs.join(tokens, on="run_id")
+    return runs.join(tokens, on="run_id").select(
+        "run_id",
+        "models",
+        "seconds",
+        "flops_per_token",
+        pl.col("params_non_embedding").alias("N"),
+        flops=pl.col("flops_per_token") * pl.col("trained"),
+    )
+
+
+def _cost(tables: Tables, part: str) -> dict[str, Any]:
+    runs = trained(tables, part)
     return {
-        "runs": both.height,
-        "models": int(both["models"].sum()),
-        "flops": float((both["flops_per_token"] * both["trained"]).sum()),
-        "hours": float(both["seconds"].sum() / 3600),
-        "sizes": both["params_non_embedding"].unique().to_list(),
+        "runs": runs.height,
+        "models": int(runs["models"].sum()),
+        "flops": float(runs["flops"].sum()),
+        "hours": float(runs["seconds"].sum() / 3600),
+        "sizes": runs["N"].unique().to_list(),
     }
 
 
