@@ -218,7 +218,7 @@ def test_predict_of_a_table(fitted: Path, here: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("here")
 def test_predict_asks_for_a_value_per_source(capsys: pytest.CaptureFixture[str]) -> None:
-    """With two sources, D_sources=1e9,2e9 is not two rows: the two would differ from each other."""
+    """With two sources, D_sources=1e9,2e9 is one row, and no grid."""
     design = atlas()
     design.frame().write_csv("mixtures.csv")
     sources = [option for s in design.options["sources"] for option in ("--source", s)]
@@ -226,13 +226,15 @@ def test_predict_asks_for_a_value_per_source(capsys: pytest.CaptureFixture[str])
     assert run(["fit", "mixtures.csv", "--law", "atlas", *sources, *held, *QUICK, "-o", "fit", "--json"]) == 0
     capsys.readouterr()
     points = ["N=1e9", "D_target=2e9", "U_target=2e9", "D_other=1e9", "U_other=1e9", "K=3", "U_sources=1e10"]
-    code = run(["predict", "fit", *points, "D_sources=1e9,2e9", "--json"])
-    captured = capsys.readouterr()
-    if code == 2:
-        assert "D_sources" in captured.err
-    else:
-        rows = strict(captured.out)["rows"]
-        assert len(rows) == 1 or rows[0]["loss"] != rows[1]["loss"]
+    losses = []
+    for each in ("1e9,2e9", "2e9,1e9", "1e9,1e9", "1e9"):
+        assert run(["predict", "fit", *points, f"D_sources={each}", "--json"]) == 0
+        (row,) = strict(capsys.readouterr().out)["rows"]
+        losses.append(row["loss"])
+    assert losses[0] != losses[1]
+    assert losses[2] == losses[3]
+    assert run(["predict", "fit", *points, "D_sources=1e9,2e9,3e9"]) == 2
+    assert "3 values, and the fit 2 sources" in capsys.readouterr().err
 
 
 # --- how it ends ------------------------------------------------------------------------------------

@@ -240,10 +240,11 @@ def _number(text: str, where: str) -> float:
         raise InputError(f"{text!r} is not a number", where=where) from None
 
 
-def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
-    """Every combination of the values given for each column."""
+def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[Any]]:
+    """Every combination of the values given for each column; of sources, a value for each or one for all."""
     import itertools
 
+    from isogloss.fitting.points import PER_SOURCE
     from isogloss.units import parse_quantity
 
     given = {name: values.split(",") for name, values in name_values(list(points), "predict").items()}
@@ -258,10 +259,16 @@ def _grid(points: Sequence[str], answer: Fit) -> dict[str, list[float]]:
         if name not in answer.law.columns and not ("shares" in answer.law.columns and name.startswith("share:")):
             raise unknown_name(f"column of law {answer.law.name}", name, answer.law.columns, where="predict")
     # Tokens of other languages may be none, which is no quantity otherwise.
-    numbers = {
+    numbers: dict[str, list[Any]] = {
         name: [0.0 if v.strip() in ("0", "0.0") else parse_quantity(v, where=name) for v in values]
         for name, values in given.items()
     }
+    sources = answer.layout.sources
+    for name in set(PER_SOURCE) & set(numbers):
+        if (count := len(numbers[name])) not in (1, len(sources)):
+            what = f"{name} has {count} values, and the fit {len(sources)} sources"
+            raise InputError(what, where="predict", hint=f"Give one for all, or one for each of {', '.join(sources)}.")
+        numbers[name] = [numbers[name] * (len(sources) // count)]
     combined = list(itertools.product(*numbers.values()))
     return {name: [row[i] for row in combined] for i, name in enumerate(numbers)}
 
