@@ -234,6 +234,7 @@ def test_fitted_curves_have_bands_and_cross_where_it_says(crossing: Crossover) -
     assert np.all(scratch.low <= scratch.loss)  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_two_runs_that_continue_are_enough_for_an_answer() -> None:
     """Each tells its coefficients nearly alone, and its own residuals say nothing of its errors."""
     rng, rows = np.random.default_rng(0), []
@@ -260,6 +261,7 @@ def test_two_runs_that_continue_are_enough_for_an_answer() -> None:
     assert np.all(curve.high - curve.low < 0.5)
 
 
+@pytest.mark.slow
 def test_sizes_beyond_the_runs_are_said() -> None:
     answer = crossover("et", runs=runs(), draws=200, params="3B", flops="1e24")
     assert any("one size" in w for w in answer.warnings)

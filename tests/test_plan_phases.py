@@ -223,6 +223,7 @@ def test_three_phases_with_limits_corpora_and_other_objectives() -> None:
         assert len(found.corpora) == 2
 
 
+@pytest.mark.slow
 def test_many_languages_have_a_plan_by_phase() -> None:
     """The search takes more rounds than without phases, and must not give up."""
     codes = ["Estonian", "Latvian", "Lithuanian", "Finnish", "Polish", "Swedish", "Danish", "Czech", "Slovak", "German"]
