@@ -14,7 +14,10 @@ PARTS = {
     "main": "ladders alone, pairs, even and uneven mixtures, little text, seeds, models that go on from one of all",
     "disjoint": "pairs that see the same pages, and others",
     "vocab-multilingual": "2,048 pieces of all languages: alone and all together",
-    **{f"vocab-{code}": f"2,048 pieces of {languages.get(code).short_name}" for code in VOCABULARIES},
+    **{
+        f"vocab-{code}": f"2,048 pieces of {languages.get(code).short_name.removeprefix('Standard ')}"
+        for code in VOCABULARIES
+    },
     "confirm": "the largest size and ten mixtures, predicted before",
     "planned": "the planner's mixture and four naive ones",
 }

@@ -51,7 +51,7 @@ def _turn(U: float, seen: Mapping[float, float]) -> dict[str, float | None]:
     counts = sorted(seen)
     best = min(counts, key=seen.__getitem__)
     after = counts[counts.index(best) + 1 :]
-    return {"least_at": best / U, "higher_at": after[0] / U if after else None, "rises": seen[counts[-1]] - seen[best]}
+    return {"least_at": best / U, "higher_at": after[0] / U if after else None}
 
 
 def _ten_epochs(curves: list[dict[str, Any]]) -> dict[str, float]:

@@ -157,5 +157,4 @@ def _weights(fits: Any, scores: list[dict[str, Any]]) -> dict[str, Any]:
     ]
     if len(both) < 3:
         return {"pairs": len(both)}
-    rank = spearmanr(*zip(*both, strict=True))
-    return {"pairs": len(both), "rank_correlation": float(rank.statistic), "p": float(rank.pvalue)}
+    return {"pairs": len(both), "rank_correlation": _rank(*np.array(both).T)}
